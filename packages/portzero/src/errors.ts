@@ -1,0 +1,61 @@
+import type { CloseReport } from './types.ts'
+
+/**
+ * What went wrong, for programs. Stable: a code is never renamed.
+ *
+ * | code | meaning |
+ * |---|---|
+ * | `INVALID_TARGET` | the target, or what the factory or module gave, is of no known kind |
+ * | `RESPONSE_FROM_FACTORY` | a bare `(request) => Response` was handed over where a factory is expected |
+ * | `AMBIGUOUS_TARGET` | a factory started one server and returned another app |
+ * | `INVALID_OPTION` | an option has the wrong type or is out of range |
+ * | `UNKNOWN_OPTION` | there is no option of that name |
+ * | `PORT_IN_USE` | the `port` asked for is taken |
+ * | `LISTEN_FAILED` | the address could not be bound for another reason |
+ * | `FACTORY_FAILED` | the factory threw, or the app threw while it started |
+ * | `MODULE_FAILED` | the module could not be found, or threw while it was loaded |
+ * | `NOTHING_LISTENED` | the target was loaded, gave no app, and started no server |
+ * | `START_TIMEOUT` | the start took longer than `startTimeout` |
+ * | `NOT_READY` | the server listens, but its `ready` check failed |
+ * | `SERVER_CLOSED` | the server was used after its closing began |
+ * | `CLOSE_FAILED` | all was closed, but a close hook threw |
+ */
+export type ErrorCode =
+  | 'INVALID_TARGET'
+  | 'RESPONSE_FROM_FACTORY'
+  | 'AMBIGUOUS_TARGET'
+  | 'INVALID_OPTION'
+  | 'UNKNOWN_OPTION'
+  | 'PORT_IN_USE'
+  | 'LISTEN_FAILED'
+  | 'FACTORY_FAILED'
+  | 'MODULE_FAILED'
+  | 'NOTHING_LISTENED'
+  | 'START_TIMEOUT'
+  | 'NOT_READY'
+  | 'SERVER_CLOSED'
+  | 'CLOSE_FAILED'
+
+interface ErrorDetails {
+  cause?: unknown
+  report?: CloseReport
+}
+
+/** Every error that portzero throws. `code` says which; `cause` is the error behind it, where there is one. */
+export class PortzeroError extends Error {
+  readonly code: ErrorCode
+  /** With `CLOSE_FAILED`: how the closing went otherwise. */
+  readonly report?: CloseReport
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined)
+    this.name = 'PortzeroError'
+    this.code = code
+    if (details.report !== undefined) this.report = details.report
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}

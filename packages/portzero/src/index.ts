@@ -1,0 +1,21 @@
+export { serve } from './serve.ts'
+export { PortzeroError } from './errors.ts'
+export type { ErrorCode } from './errors.ts'
+export type {
+  App,
+  Blocker,
+  CloseOptions,
+  CloseReport,
+  Factory,
+  FactoryContext,
+  FactoryResult,
+  FetchApp,
+  ListeningApp,
+  LiveServer,
+  ModuleNamespace,
+  NodeListener,
+  NodeServer,
+  ReadyCheck,
+  ServeOptions,
+  Target,
+} from './types.ts'

@@ -1,0 +1,129 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import net from 'node:net'
+import { isNodeServer } from './target.ts'
+import type { NodeServer } from './types.ts'
+
+type Listen = (this: net.Server, ...args: unknown[]) => net.Server
+
+const listen = net.Server.prototype.listen as Listen
+const loads: AsyncLocalStorage<ListenCapture> = new AsyncLocalStorage()
+const tracked: Set<ListenCapture> = new Set()
+
+/**
+ * Catches the `listen()` of an app that starts itself, and puts it on a socket of ours. Only what the load itself starts, before or
+ * after an `await`, is caught: it is told by its asynchronous context, so other servers of the process stay as they are.
+ *
+ * A server that asks for a fixed port is caught at once. One that asks for port 0 may just as well be a helper, such as a mock
+ * of another API: it gets a port of its own, and is remembered in `helper`.
+ */
+export class ListenCapture {
+  /** The server that was put on the socket. */
+  caught: NodeServer | undefined
+  /** The port that it had asked for. */
+  askedPort = 0
+  /** The first server that asked for port 0. */
+  helper: NodeServer | undefined
+  readonly #put: (server: NodeServer) => void
+  readonly #others: Set<net.Server> = new Set()
+  #state: 'loading' | 'loaded' | 'ended' = 'loading'
+  #onStarted: (server: NodeServer) => void = () => {}
+
+  /** `put` puts a server on the socket. */
+  constructor(put: (server: NodeServer) => void) {
+    this.#put = put
+  }
+
+  /** Runs `load`. What it starts to listen is caught until `loaded()` or `end()` is called. */
+  run<T>(load: () => T): T {
+    net.Server.prototype.listen = capturingListen as typeof net.Server.prototype.listen
+    tracked.add(this)
+    return loads.run(this, load)
+  }
+
+  /** Resolves to the server that the load starts: the one that is caught, or one on a port of its own choice. */
+  async started(): Promise<NodeServer> {
+    return this.caught ?? this.helper ?? new Promise((resolve) => (this.#onStarted = resolve))
+  }
+
+  /** The load is over: from now on nothing is caught. */
+  loaded(): void {
+    this.#state = 'loaded'
+    tracked.delete(this)
+    // Following contexts costs every promise of the process a little.
+    if (tracked.size === 0) loads.disable()
+  }
+
+  /**
+   * Closes what the load started besides the app. After a load that was given up it stays on guard: what is still on
+   * its way to `listen()` does not listen any more.
+   */
+  end(): void {
+    this.#state = 'ended'
+    for (const server of this.#others) {
+      if (!server.listening) continue
+      server.close()
+      if ('closeAllConnections' in server) (server as NodeServer & CutsAll).closeAllConnections()
+    }
+    this.#others.clear()
+  }
+
+  /** What a `listen()` inside the load does. */
+  listen(server: net.Server, args: unknown[]): net.Server {
+    if (this.#state === 'ended') return server
+    if (this.#state === 'loaded') return listen.apply(server, args)
+    const port = portOf(args)
+    if (!isNodeServer(server) || port === undefined || port === 0 || this.caught !== undefined) {
+      this.#others.add(server)
+      if (isNodeServer(server) && port === 0) {
+        this.helper ??= server
+        this.#onStarted(server)
+      }
+      return listen.apply(server, args)
+    }
+    this.caught = server
+    this.askedPort = port
+    passOn(server, args)
+    this.#put(server)
+    this.#onStarted(server)
+    return server
+  }
+}
+
+interface CutsAll {
+  closeAllConnections(): void
+}
+
+const capturingListen: Listen = function (...args) {
+  const load = loads.getStore()
+  return load === undefined ? listen.apply(this, args) : load.listen(this, args)
+}
+
+/** The TCP port that the arguments of a `listen()` ask for: 0 for any; `undefined` for a pipe, a handle or a descriptor. */
+function portOf([first]: unknown[]): number | undefined {
+  if (first === undefined || first === null || typeof first === 'function') return 0
+  if (typeof first === 'object') {
+    if ('_handle' in first || 'handle' in first || 'fd' in first || 'path' in first)
+      return undefined
+    return 'port' in first ? asPort(first.port ?? 0) : undefined
+  }
+  return asPort(first)
+}
+
+// A string that is no number is the path of a pipe; a number out of range is refused by listen() itself.
+function asPort(value: unknown): number | undefined {
+  const port = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  const valid = typeof port === 'number' && Number.isInteger(port) && port >= 0 && port <= 65_535
+  return valid ? port : undefined
+}
+
+/** Keeps what else the arguments of a caught `listen()` ask for: its callback, and a signal that closes the server. */
+function passOn(server: NodeServer, args: unknown[]): void {
+  const callback = args.at(-1)
+  if (typeof callback === 'function') server.once('listening', callback as () => void)
+  const [options] = args
+  if (typeof options !== 'object' || options === null || !('signal' in options)) return
+  const { signal } = options
+  if (!(signal instanceof AbortSignal)) return
+  if (signal.aborted) server.once('listening', () => server.close())
+  else signal.addEventListener('abort', () => server.close(), { once: true })
+}

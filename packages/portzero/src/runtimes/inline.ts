@@ -1,0 +1,177 @@
+import http from 'node:http'
+import { PortzeroError, messageOf } from '../errors.ts'
+import { ListenCapture } from '../listen-capture.ts'
+import { loadModule } from '../module.ts'
+import type { BoundSocket } from '../socket.ts'
+import { findApp, serverOf } from '../target.ts'
+import type { Given, KnownApp, KnownTarget } from '../target.ts'
+import type { Factory, FactoryContext, FetchApp, NodeServer } from '../types.ts'
+
+/** Runs an app in this process. Whoever starts it calls `close()`, after a failed start too. */
+export class InlineRuntime {
+  /** The server that was put on our socket. */
+  server: NodeServer | undefined
+  readonly #socket: BoundSocket
+  readonly #capture: ListenCapture
+  readonly #put: (server: NodeServer) => void
+  #given: Given | undefined
+  #closed = false
+
+  /** `watch` is shown the server before it has any connection. */
+  constructor(socket: BoundSocket, watch: (server: NodeServer) => void) {
+    this.#socket = socket
+    this.#put = (server) => {
+      watch(server)
+      this.server = server
+      server.once('close', () => (this.#closed = true))
+      socket.put(server)
+    }
+    this.#capture = new ListenCapture((server) => this.#put(server))
+  }
+
+  /** Loads the target, and resolves when its server listens on the socket. */
+  async start(target: KnownTarget, context: () => FactoryContext): Promise<NodeServer> {
+    this.#given = await this.#load(target, context)
+    const server = await this.#listen(this.#given)
+    this.#capture.loaded()
+    return server
+  }
+
+  /** The error of a start that takes too long: says how far it came. */
+  overdue(ms: number): PortzeroError {
+    if (this.#given === undefined || this.#capture.caught !== undefined) {
+      return new PortzeroError(
+        'START_TIMEOUT',
+        `The server did not start within ${ms} ms: ${this.#given === undefined ? 'the target is still loading' : 'it does not listen yet'}. ` +
+          "Look for what it waits for, or give it longer with the option 'startTimeout'.",
+      )
+    }
+    return new PortzeroError(
+      'NOTHING_LISTENED',
+      `Nothing listened within ${ms} ms. The target was loaded and gave ${this.#given.description}; it started no server. ` +
+        'Export or return the app (as default, app, server or handler), or call listen() while it loads. ' +
+        'An ES module runs once in a process: one that starts itself, and was imported before, does not start again.',
+    )
+  }
+
+  /** Runs the app's own close hooks, and closes what its load started besides. Throws what they throw. */
+  async close(): Promise<void> {
+    try {
+      await this.#closeApp()
+    } finally {
+      this.#capture.end()
+    }
+  }
+
+  async #load(target: KnownTarget, context: () => FactoryContext): Promise<Given> {
+    const build = (factory: Factory): Promise<unknown> =>
+      attempt(`The factory failed${hintFor(factory)}`, () =>
+        this.#capture.run(() => factory(context())),
+      )
+    switch (target.kind) {
+      case 'factory':
+        return findApp(await build(target.factory), build)
+      case 'module': {
+        const load = (): Promise<unknown> => loadModule(target.location)
+        return findApp(await this.#capture.run(load), build)
+      }
+      default:
+        return { app: target, wrapped: false, description: 'an app' }
+    }
+  }
+
+  async #listen(given: Given): Promise<NodeServer> {
+    const server = await this.#serverFor(await this.#chosen(given))
+    if (server !== this.#capture.caught) this.#put(server)
+    if (!server.listening) {
+      await new Promise<void>((resolve) => server.once('listening', () => resolve()))
+    }
+    return server
+  }
+
+  async #chosen(given: Given): Promise<KnownApp> {
+    const now = choose(given, this.#capture)
+    return now ?? { kind: 'server', server: await this.#capture.started() }
+  }
+
+  async #serverFor(known: KnownApp): Promise<NodeServer> {
+    switch (known.kind) {
+      case 'server':
+        return known.server
+      case 'fetch':
+        return serverOfFetch(known.app)
+      case 'listener':
+        return http.createServer(known.listener)
+      case 'listening': {
+        const own = serverOf(known)
+        if (own?.listening === true) return own
+        const { host, port } = this.#socket
+        const listen = known.app.listen as (options: object) => unknown
+        await attempt('The app failed to start', () =>
+          this.#capture.run(() => listen.call(known.app, { host, port })),
+        )
+        return this.#capture.started()
+      }
+    }
+  }
+
+  async #closeApp(): Promise<void> {
+    const app = this.#given?.app
+    const { server } = this
+    if (app !== undefined && server !== undefined && serverOf(app) === server) {
+      const itself = 'app' in app ? (app.app as { close?: () => unknown }) : {}
+      if (typeof itself.close === 'function') await itself.close()
+    }
+    if (server !== undefined && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        server.once('close', resolve)
+        server.close()
+      })
+    }
+  }
+}
+
+/** Says which app to serve: the one that started itself, or the one that was given. `undefined`: there is none yet. */
+function choose({ app, wrapped }: Given, capture: ListenCapture): KnownApp | undefined {
+  const { caught, helper } = capture
+  if (caught === undefined) {
+    return app ?? (helper === undefined ? undefined : { kind: 'server', server: helper })
+  }
+  if (app === undefined || wrapped || belongsTo(app, caught))
+    return { kind: 'server', server: caught }
+  throw new PortzeroError(
+    'AMBIGUOUS_TARGET',
+    `The factory started a server on port ${capture.askedPort}, and returned another app. Which of them to serve cannot be told. ` +
+      'To serve the one that was started, return it, or nothing. To serve the one that was returned, let the other listen on port 0, or start it with serve().',
+  )
+}
+
+function belongsTo(app: KnownApp, server: NodeServer): boolean {
+  if (serverOf(app) === server) return true
+  const handlers: unknown[] = server.listeners('request')
+  return 'app' in app && handlers.includes(app.app)
+}
+
+async function serverOfFetch(app: FetchApp): Promise<NodeServer> {
+  const { createAdaptorServer } = await import('@hono/node-server')
+  const fetch = app.fetch.bind(app) as Parameters<typeof createAdaptorServer>[0]['fetch']
+  return createAdaptorServer({ fetch, overrideGlobalObjects: false })
+}
+
+/** Runs a part of the start that belongs to the user, and says so if it throws. */
+async function attempt<T>(what: string, run: () => T | PromiseLike<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (cause) {
+    throw new PortzeroError('FACTORY_FAILED', `${what}: ${messageOf(cause)}`, { cause })
+  }
+}
+
+/** A bare request handler, taken for a factory, mostly fails on what a request has and a context has not. */
+function hintFor(factory: Factory): string {
+  const source = Function.prototype.toString.call(factory)
+  const takesRequest = /^(?:async\s+)?(?:function\b[^(]*)?\(?\s*req(?:uest)?\b/.test(source)
+  return takesRequest
+    ? ' (a function of one parameter is called once, to build the app; a request handler is wrapped: { fetch: handler })'
+    : ''
+}

@@ -1,0 +1,118 @@
+import net from 'node:net'
+import { PortzeroError, messageOf } from './errors.ts'
+import type { NodeServer } from './types.ts'
+
+// Kept before any capture replaces it: what is put on our own socket is never caught.
+const listen = net.Server.prototype.listen
+
+/** The part of a TCP handle that is used here. A server keeps it as `_handle`, which `listen()` accepts by that name. */
+interface Handle {
+  close(): void
+}
+
+interface HandleOwner {
+  _handle: Handle | null
+}
+
+/**
+ * A socket that listens before there is an app, so that its URL is known to whoever builds the app.
+ * Connections that come early wait, and are given to the server that is put on the socket.
+ * Whoever binds it closes it.
+ */
+export class BoundSocket {
+  readonly host: string
+  readonly port: number
+  readonly #holder: net.Server
+  readonly #early: Set<net.Socket>
+  readonly #servers: Set<NodeServer> = new Set()
+  #closed = false
+
+  private constructor(host: string, holder: net.Server, early: Set<net.Socket>) {
+    this.host = host
+    this.port = (holder.address() as net.AddressInfo).port
+    this.#holder = holder
+    this.#early = early
+  }
+
+  /** Throws `PORT_IN_USE` or `LISTEN_FAILED`. */
+  static bind(host: string, port: number): Promise<BoundSocket> {
+    const early = new Set<net.Socket>()
+    const holder = net.createServer({ pauseOnConnect: true }, (socket) => keep(socket, early))
+    return new Promise((resolve, reject) => {
+      holder.once('error', (cause) => reject(bindError(host, port, cause)))
+      listen.call(holder, { host, port, exclusive: true }, () => {
+        holder.removeAllListeners('error')
+        resolve(new BoundSocket(host, holder, early))
+      })
+    })
+  }
+
+  /**
+   * Makes `server` the one that answers on this socket. A server that already listens elsewhere keeps that address, and
+   * answers on both. Emits the server's `'listening'` event, if it was not listening, on a later tick.
+   */
+  put(server: NodeServer): void {
+    if (this.#closed) return
+    this.#servers.add(server)
+    const give = (socket: net.Socket): void => {
+      server.emit('connection', socket)
+      socket.resume()
+    }
+    if (server.listening) {
+      this.#holder.removeAllListeners('connection').on('connection', give)
+      this.#giveEarly(give)
+      return
+    }
+    server.once('listening', () => this.#giveEarly(give))
+    listen.call(server, this.#holder)
+    // The handle has a new owner now.
+    ;(this.#holder as unknown as HandleOwner)._handle = null
+  }
+
+  #giveEarly(give: (socket: net.Socket) => void): void {
+    for (const socket of this.#early) {
+      socket.removeAllListeners()
+      give(socket)
+    }
+    this.#early.clear()
+  }
+
+  /** Stops accepting. Connections that were accepted stay as they are; those that still waited are dropped. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    // Not server.close(): that would at once close connections which a client may be sending on.
+    for (const owner of [this.#holder, ...this.#servers] as unknown as HandleOwner[]) {
+      owner._handle?.close()
+      owner._handle = null
+    }
+    for (const socket of this.#early) socket.destroy()
+    this.#early.clear()
+  }
+}
+
+function keep(socket: net.Socket, early: Set<net.Socket>): void {
+  early.add(socket)
+  // A client may give up while it waits.
+  socket.on('error', () => socket.destroy())
+  socket.on('close', () => early.delete(socket))
+}
+
+function bindError(host: string, port: number, cause: NodeJS.ErrnoException): PortzeroError {
+  if (cause.code === 'EADDRINUSE') {
+    return new PortzeroError(
+      'PORT_IN_USE',
+      `Port ${port} on ${host} is in use. Leave out the option 'port' to get a free one, or stop the program that holds it.`,
+      { cause },
+    )
+  }
+  const advice =
+    cause.code === 'EACCES'
+      ? "Ports below 1024 need privileges; leave out the option 'port'."
+      : "Check the options 'host' and 'port': the address must be one of this machine's."
+  return new PortzeroError(
+    'LISTEN_FAILED',
+    `Cannot listen on ${host} port ${port}: ${messageOf(cause)}. ${advice}`,
+    { cause },
+  )
+}

@@ -1,0 +1,163 @@
+import http from 'node:http'
+import net from 'node:net'
+import { describe, isModule } from './describe.ts'
+import { PortzeroError } from './errors.ts'
+import type { Factory, FetchApp, ListeningApp, NodeListener, NodeServer } from './types.ts'
+
+/** An app, and how it is to be served. */
+export type KnownApp =
+  | { kind: 'server'; server: NodeServer }
+  | { kind: 'fetch'; app: FetchApp }
+  | { kind: 'listener'; listener: NodeListener }
+  | { kind: 'listening'; app: ListeningApp }
+
+/** What was handed to `serve()`. */
+export type KnownTarget =
+  | KnownApp
+  | { kind: 'factory'; factory: Factory }
+  | { kind: 'module'; location: URL | string }
+
+const ACCEPTED =
+  'Accepted are: an app with a fetch() method (Hono, h3, Elysia), a Node request listener of two or more parameters (Express, koa.callback()), ' +
+  'a server of node:http, node:https or node:http2, an app with a listen() method (Fastify, Koa, NestJS), ' +
+  'a factory (a function of no or one parameter that returns any of these), or a module by URL or path.'
+
+/** Says what a target is. Throws `INVALID_TARGET`. Opens nothing. */
+export function identifyTarget(target: unknown): KnownTarget {
+  if (target instanceof URL) return { kind: 'module', location: target }
+  if (typeof target === 'string' && target !== '') return { kind: 'module', location: target }
+  const app = identifyApp(target)
+  if (app !== undefined) return app
+  if (typeof target === 'function') return { kind: 'factory', factory: target as Factory }
+  throw new PortzeroError('INVALID_TARGET', `Cannot serve ${describe(target)}. ${ACCEPTED}`)
+}
+
+/** Says how an app is to be served, or `undefined` if it is of no known kind. */
+export function identifyApp(value: unknown): KnownApp | undefined {
+  if (typeof value !== 'function' && (typeof value !== 'object' || value === null)) return undefined
+  if (isNodeServer(value)) return { kind: 'server', server: value }
+  if (hasMethod(value, 'fetch')) return { kind: 'fetch', app: value as FetchApp }
+  if (value instanceof net.Server) return undefined
+  if (hasMethod(value, 'listen')) return { kind: 'listening', app: value as ListeningApp }
+  if (typeof value === 'function' && value.length >= 2) {
+    return { kind: 'listener', listener: value as NodeListener }
+  }
+  return undefined
+}
+
+/** True of the servers of node:http, node:https and node:http2; the classes of the last are not public. */
+export function isNodeServer(value: unknown): value is NodeServer {
+  return (
+    value instanceof net.Server &&
+    (value instanceof http.Server || isHttps(value) || isHttp2(value))
+  )
+}
+
+/** True of the servers that speak HTTP/2. */
+export function isHttp2(server: net.Server): boolean {
+  return 'updateSettings' in server
+}
+
+/** True of the servers whose connections are encrypted. */
+export function isSecure(server: net.Server): boolean {
+  return 'setSecureContext' in server
+}
+
+// Has the class of https alone: a bare tls server takes no requests.
+function isHttps(server: net.Server): boolean {
+  return isSecure(server) && 'closeIdleConnections' in server
+}
+
+function hasMethod(value: object, name: string): boolean {
+  return typeof (value as Record<string, unknown>)[name] === 'function'
+}
+
+/** What a factory or a module gave. */
+export interface Given {
+  /** The app, if it gave one. */
+  app?: KnownApp
+  /** True if it was found in a module namespace, or any other object, and not given by itself. */
+  wrapped: boolean
+  /** What was given, in words. */
+  description: string
+}
+
+/** The server that an app holds or runs on, where it says: Fastify, srvx, Nest. */
+export function serverOf(known: KnownApp): NodeServer | undefined {
+  if (known.kind === 'server') return known.server
+  if (known.kind === 'listener') return undefined
+  const app = known.app as {
+    server?: unknown
+    node?: { server?: unknown }
+    getHttpServer?: (() => unknown) | undefined
+  }
+  const candidates = [
+    app.server,
+    app.node?.server,
+    typeof app.getHttpServer === 'function' ? app.getHttpServer() : undefined,
+  ]
+  return candidates.find(isNodeServer)
+}
+
+const NAMES = ['default', 'app', 'server', 'handler'] as const
+
+/**
+ * Finds the app in what a factory returned or a module exports. A factory that a module exports by default is called
+ * with `build`. Throws `INVALID_TARGET` or `RESPONSE_FROM_FACTORY` for what can neither be nor hold an app.
+ */
+export async function findApp(
+  result: unknown,
+  build: (factory: Factory) => unknown,
+): Promise<Given> {
+  const description = describe(result)
+  if (result === undefined || result === null) return { wrapped: true, description }
+  if (typeof result !== 'object' || isResponse(result)) {
+    const app = identifyApp(result)
+    if (app === undefined) throw unusable(result)
+    return { app, wrapped: false, description }
+  }
+  const itself = identifyApp(result)
+  if (itself !== undefined && !isModule(result)) return { app: itself, wrapped: false, description }
+  for (const name of NAMES) {
+    const value = (result as Record<string, unknown>)[name]
+    const app = identifyApp(value)
+    if (app !== undefined) return { app, wrapped: true, description }
+    if (name !== 'default') continue
+    if (typeof value === 'function') {
+      const built = await findApp(await build(value as Factory), build)
+      return { ...built, wrapped: true }
+    }
+    // CommonJS that was compiled from ES modules arrives one level deeper.
+    if (typeof value === 'object' && value !== null) {
+      const inner = await findApp(value, build)
+      if (inner.app !== undefined) return { app: inner.app, wrapped: true, description }
+    }
+  }
+  // A module may itself have the shape of an app: `export function fetch(request)`.
+  return itself === undefined
+    ? { wrapped: true, description }
+    : { app: itself, wrapped: true, description }
+}
+
+// By its tag, as every implementation of fetch has a class of its own.
+function isResponse(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object Response]'
+}
+
+function unusable(result: unknown): PortzeroError {
+  if (isResponse(result)) {
+    return new PortzeroError(
+      'RESPONSE_FROM_FACTORY',
+      'The factory returned a Response. A function of one parameter is taken for a factory, which builds the app once; ' +
+        'a bare (request) => Response is served as an app when it is wrapped: { fetch: handler }.',
+    )
+  }
+  const advice =
+    typeof result === 'function'
+      ? 'If it answers requests, return it wrapped: { fetch: handler }. '
+      : ''
+  return new PortzeroError(
+    'INVALID_TARGET',
+    `The factory returned ${describe(result)}, which is no app. ${advice}${ACCEPTED}`,
+  )
+}

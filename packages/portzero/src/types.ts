@@ -1,0 +1,177 @@
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { Http2SecureServer, Http2Server } from 'node:http2'
+import type { Dispatcher } from 'undici'
+
+/** An app with a `fetch` method: Hono, h3, Elysia, a Workers-style default export. */
+export interface FetchApp {
+  fetch(request: Request, ...rest: never[]): Response | PromiseLike<Response>
+}
+
+/**
+ * A Node request listener of two or more parameters: an Express app, Connect, `koa.callback()`.
+ * One written on the spot needs the types of its parameters.
+ */
+export interface NodeListener {
+  (request: IncomingMessage, response: ServerResponse, ...rest: never[]): unknown
+  // Overloaded, so that TypeScript takes the parameter of a function written on the spot from `Factory`, and from nothing else.
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- what makes it an overload
+  <_>(request: IncomingMessage, response: ServerResponse, ...rest: never[]): unknown
+}
+
+/** A server of Node's own, listening or not. */
+export type NodeServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer
+
+/** An app that is told to listen: Fastify, Koa, a Nest application, Express. */
+export interface ListeningApp {
+  listen(...args: never[]): unknown
+}
+
+/** What can be served as it is. */
+export type App = FetchApp | NodeListener | NodeServer | ListeningApp
+
+/**
+ * A module namespace, of which `default`, then `app`, `server`, `handler` is served;
+ * or any other object, where the factory started a server itself. A `Response` is not one.
+ */
+export type ModuleNamespace = object & { readonly headers?: never }
+
+/** What a factory may return. Nothing, if it started a server itself. */
+// oxlint-disable-next-line typescript/no-invalid-void-type -- a factory that starts a server itself returns nothing
+export type FactoryResult = App | ModuleNamespace | void
+
+/**
+ * Builds the app once its address is known. Called once for each server.
+ * A `listen(3000)` that it runs, before or after an `await`, is put on the server's own socket.
+ */
+export type Factory<Context extends FactoryContext = FactoryContext> = (
+  context: Context,
+) => FactoryResult | PromiseLike<FactoryResult>
+
+/** What `serve()` accepts: an app, a factory, or a module by `URL` or path (relative to the working directory). */
+export type Target<Context extends FactoryContext = FactoryContext> =
+  | App
+  | Factory<Context>
+  | URL
+  | string
+
+/** What a factory is told about the server it builds for. */
+export interface FactoryContext {
+  /** Base URL, without a slash at the end. The socket is bound already: a request sent now waits for the app. */
+  readonly url: string
+  /** Port number, as in `url`. */
+  readonly port: number
+  /** Stable number of the parallel slot, from 0: for a database name, a directory, a range of ids. */
+  readonly slot: number
+  /** Names this worker among all workers of the run, those that were replaced included. */
+  readonly workerId: string
+  /** Aborts when closing begins, or when the start is given up. */
+  readonly signal: AbortSignal
+  /**
+   * Adds work to do when the server is closed: last added, first run, after the last answer.
+   * Also run when the start fails. Bounded by the `grace` of the closing.
+   */
+  onClose(hook: () => unknown): void
+}
+
+/** Options of {@link serve}. All are optional; an unknown name is refused with `UNKNOWN_OPTION`. */
+export interface ServeOptions {
+  /**
+   * Where the app runs. `'inline'`: in this process.
+   * @default 'inline'
+   */
+  isolation?: 'inline' | undefined
+  /**
+   * Address to bind. For `0.0.0.0` and `::` the URL names the loopback address.
+   * @default '127.0.0.1'
+   */
+  host?: string | undefined
+  /**
+   * Port to bind, 0 to 65535. With 0 the operating system picks a free one, so that any number of servers run side by side.
+   * @default 0
+   */
+  port?: number | undefined
+  /**
+   * What must hold before the server counts as started, besides listening: a path that must answer below 400
+   * (asked again until it does), or a function that is awaited, and fails the start if it throws.
+   */
+  ready?: string | ReadyCheck | undefined
+  /**
+   * Milliseconds that a start may take; then it fails with `START_TIMEOUT`.
+   * @default 30_000
+   */
+  startTimeout?: number | undefined
+  /**
+   * Milliseconds that work in flight gets when the server is closed, before it is cut off.
+   * @default 1_000
+   */
+  grace?: number | undefined
+  /**
+   * The parallel slot given to the factory. Runner packages set it.
+   * @default 0
+   */
+  slot?: number | undefined
+  /**
+   * The worker's name given to the factory. Runner packages set it.
+   * @default the process id
+   */
+  workerId?: string | undefined
+}
+
+/** Decides whether a server that listens is ready: awaited once; what it throws fails the start with `NOT_READY`. */
+export type ReadyCheck = (server: Pick<LiveServer, 'url' | 'fetch'>) => unknown
+
+/**
+ * A server that listens. Whoever called `serve()` closes it: with `close()`, or by leaving the block of an `await using`.
+ */
+export interface LiveServer extends AsyncDisposable {
+  /** Base URL, such as `http://127.0.0.1:49213`, without a slash at the end. */
+  readonly url: string
+  /** The address it is bound to, as given in the options. */
+  readonly host: string
+  /** The port it is bound to. */
+  readonly port: number
+  /**
+   * `fetch` on this server, over a pool of connections that is closed with it. A path is taken from `url`.
+   * Throws a `PortzeroError` with code `SERVER_CLOSED` once closing has begun.
+   */
+  fetch(path: string | URL | Request, init?: RequestInit): Promise<Response>
+  /** The pool that `fetch` uses, for other clients built on undici. Closed with the server. */
+  readonly dispatcher: Dispatcher
+  /**
+   * Stops accepting, lets requests in flight finish within `grace`, cuts off the rest, runs close hooks, and frees the port.
+   * Takes no longer than `grace` plus a little. Call it as often as you like: all calls share the first closing.
+   * Rejects with `CLOSE_FAILED`, after all is closed, if a close hook threw.
+   */
+  close(options?: CloseOptions): Promise<CloseReport>
+}
+
+/** Options of {@link LiveServer.close}. */
+export interface CloseOptions {
+  /** Milliseconds for work in flight; instead of the server's own `grace`. */
+  grace?: number | undefined
+}
+
+/** How a closing went. */
+export interface CloseReport {
+  /** `graceful`: all that was in flight was finished. `forced`: something was cut off, see `blockers`. `killed`: the process had to be killed. */
+  readonly outcome: 'graceful' | 'forced' | 'killed'
+  /** Milliseconds from the call of `close()` until all was closed. */
+  readonly durationMs: number
+  /** What was cut off. Empty when `graceful`. */
+  readonly blockers: readonly Blocker[]
+}
+
+/** Something that was still busy when `grace` was over. */
+export interface Blocker {
+  /** `request`: not answered, or not to its end. `upgrade`: a WebSocket or other upgraded connection. `hook`: a close hook that did not end. */
+  readonly kind: 'request' | 'upgrade' | 'hook'
+  /** Method of the request; for a hook its name. */
+  readonly method: string
+  /** Path with query of the request; empty for a hook. */
+  readonly path: string
+  /** Milliseconds since it began. */
+  readonly ageMs: number
+  /** Title of the test that caused it, where a runner told. */
+  readonly test?: string | undefined
+}

@@ -1,0 +1,343 @@
+import http from 'node:http'
+import net from 'node:net'
+import Fastify from 'fastify'
+import { PortzeroError, serve } from 'portzero'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { answers, failure, gate } from './support.ts'
+
+/** A raw connection that collects what it receives. */
+async function connect(
+  port: number,
+  ...lines: string[]
+): Promise<{ received(): string; ended: Promise<string> }> {
+  const socket = net.connect(port, '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  await new Promise((resolve) => socket.once('connect', resolve))
+  let data = ''
+  socket.on('data', (chunk) => (data += String(chunk)))
+  const ended = new Promise<string>((resolve) => {
+    socket.once('end', () => resolve('end'))
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'))
+    socket.once('close', () => resolve('close'))
+  })
+  if (lines.length > 0) socket.write(lines.join('\r\n'))
+  return { received: () => data, ended }
+}
+
+/** An app that answers at once, and says how to wait for a number of connections or requests. */
+function counting(): {
+  listener: http.RequestListener
+  server: http.Server
+  connections(count: number): Promise<void>
+} {
+  const listener: http.RequestListener = (_request, response) => void response.end('ok')
+  const server = http.createServer(listener)
+  let seen = 0
+  let check = (): void => {}
+  server.on('connection', () => {
+    seen += 1
+    check()
+  })
+  const connections = (count: number): Promise<void> =>
+    new Promise((resolve) => {
+      check = () => void (seen >= count && resolve())
+      check()
+    })
+  return { listener, server, connections }
+}
+
+const GRACE = 5_000
+
+describe('closes at once, without waiting for the grace', () => {
+  test.each([
+    ['connections that were never used', []],
+    ['a half-sent request', ['GET / HTTP/1.1', 'Host: x']],
+    ['half of a method', ['GE']],
+  ])('%s', async (_what, lines) => {
+    const { server: app, connections } = counting()
+    const server = await serve(app, { grace: GRACE })
+    const clients = await Promise.all(
+      Array.from({ length: 10 }, () => connect(server.port, ...lines)),
+    )
+    await connections(10)
+    const report = await server.close()
+    expect(report).toMatchObject({ outcome: 'graceful', blockers: [] })
+    expect(report.durationMs).toBeLessThan(GRACE / 2)
+    await Promise.all(clients.map(({ ended }) => ended))
+  })
+
+  test('idle keep-alive connections of other clients', async () => {
+    const { server: app } = counting()
+    const server = await serve(app, { grace: GRACE })
+    const agent = new http.Agent({ keepAlive: true })
+    onTestFinished(() => agent.destroy())
+    await Promise.all(Array.from({ length: 10 }, () => get(server.url, agent)))
+    const report = await server.close()
+    expect(report).toMatchObject({ outcome: 'graceful', blockers: [] })
+    expect(report.durationMs).toBeLessThan(GRACE / 2)
+  })
+
+  test('its own client, with bodies that nobody has read', async () => {
+    const server = await serve(
+      { fetch: () => new Response('x'.repeat(1_000_000)) },
+      { grace: GRACE },
+    )
+    const responses = await Promise.all(Array.from({ length: 5 }, () => server.fetch('/')))
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
+    const report = await server.close()
+    expect(report.outcome).toBe('graceful')
+    expect(report.durationMs).toBeLessThan(GRACE / 2)
+  })
+})
+
+describe('loses no answer', () => {
+  test('that is streamed when closing begins', async () => {
+    const [begun, release] = [gate(), gate()]
+    const server = await serve(
+      async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+        response.write('first,')
+        begun.open()
+        await release.opened
+        response.end('last')
+      },
+    )
+    const agent = new http.Agent({ keepAlive: true })
+    onTestFinished(() => agent.destroy())
+    const answer = get(server.url, agent)
+    await begun.opened
+    const closing = server.close()
+    release.open()
+    expect((await answer).body).toBe('first,last')
+    expect((await closing).outcome).toBe('graceful')
+  })
+
+  test('to requests that were pipelined', async () => {
+    const [both, release] = [gate(), gate()]
+    let requests = 0
+    const server = await serve(
+      async ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+        requests += 1
+        if (requests === 3) both.open()
+        await release.opened
+        response.end(url)
+      },
+    )
+    const request = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+    const client = await connect(server.port, request('/one') + request('/two') + request('/three'))
+    await both.opened
+    const closing = server.close()
+    release.open()
+    expect((await closing).outcome).toBe('graceful')
+    await client.ended
+    expect(client.received().match(/\/(?:one|two|three)/g)).toEqual(['/one', '/two', '/three'])
+    expect(client.received().match(/connection: close/gi)).toHaveLength(1)
+  })
+
+  test.each(['an unused pool', 'a pool in use', 'a pool that has rested'])(
+    'to what its own client was asked to send just before, over %s',
+    async (pool) => {
+      const server = await serve({ fetch: () => new Response('ok') })
+      if (pool !== 'an unused pool') await (await server.fetch('/')).text()
+      if (pool === 'a pool that has rested') await new Promise((resolve) => setTimeout(resolve, 40))
+      const sent = Array.from({ length: 5 }, async () => (await server.fetch('/')).text())
+      const report = await server.close()
+      expect(await Promise.all(sent)).toEqual(['ok', 'ok', 'ok', 'ok', 'ok'])
+      expect(report.outcome).toBe('graceful')
+    },
+  )
+
+  test('to what a client sends on a connection that it has just used', async () => {
+    const server = await serve(
+      (_request: unknown, response: http.ServerResponse) => void response.end('ok'),
+    )
+    const socket = net.connect(server.port, '127.0.0.1')
+    onTestFinished(() => void socket.destroy())
+    const request = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
+    socket.write(request)
+    await new Promise((resolve) => socket.once('data', resolve))
+    const closing = server.close()
+    socket.write(request)
+    const answer = await new Promise<string>((resolve) =>
+      socket.once('data', (data) => resolve(String(data))),
+    )
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK[^]*connection: close[^]*ok/i)
+    expect((await closing).outcome).toBe('graceful')
+  })
+})
+
+test('tells a client of a request in flight that the connection will close', async () => {
+  const [reached, release] = [gate(), gate()]
+  const server = await serve(
+    async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+      reached.open()
+      await release.opened
+      response.end('ok')
+    },
+  )
+  const agent = new http.Agent({ keepAlive: true })
+  onTestFinished(() => agent.destroy())
+  const answer = get(server.url, agent)
+  await reached.opened
+  const closing = server.close()
+  release.open()
+  expect((await answer).headers.connection).toBe('close')
+  await closing
+})
+
+test('cuts off with a reset, and never with an answer', async () => {
+  const reached = gate()
+  const server = await serve((_request: unknown, _response: unknown) => reached.open(), {
+    grace: 20,
+  })
+  const client = await connect(server.port, 'GET /hang HTTP/1.1', 'Host: x', '', '')
+  await reached.opened
+  const report = await server.close()
+  expect(await client.ended).toBe('ECONNRESET')
+  expect(client.received()).toBe('')
+  expect(report.outcome).toBe('forced')
+})
+
+test('a request whose client has gone is not in its way', async () => {
+  const [reached, gone] = [gate(), gate()]
+  const server = await serve(
+    (request: http.IncomingMessage, _response: unknown) => {
+      request.socket.once('close', gone.open)
+      reached.open()
+    },
+    { grace: GRACE },
+  )
+  const controller = new AbortController()
+  const answer = server.fetch('/', { signal: controller.signal }).catch(() => 'aborted')
+  await reached.opened
+  controller.abort()
+  expect(await answer).toBe('aborted')
+  await gone.opened
+  expect(await server.close()).toMatchObject({ outcome: 'graceful', blockers: [] })
+})
+
+test('takes the grace from its own options, then from those of serve()', async () => {
+  const reached = gate()
+  const server = await serve((_request: unknown, _response: unknown) => reached.open(), {
+    grace: 60_000,
+  })
+  const answer = server.fetch('/').catch(() => 'cut off')
+  await reached.opened
+  expect((await server.close({ grace: 0 })).outcome).toBe('forced')
+  expect(await answer).toBe('cut off')
+})
+
+test('frees the port for the next server', async () => {
+  const first = await serve(counting().listener)
+  await first.fetch('/')
+  await first.close()
+  await using second = await serve(counting().listener, { port: first.port })
+  expect(second.port).toBe(first.port)
+})
+
+test('closes when the block of an `await using` is left, also by a throw', async () => {
+  let port = 0
+  const error = await failure(
+    (async () => {
+      await using server = await serve(counting().listener)
+      port = server.port
+      throw new Error('from the block')
+    })(),
+  )
+  expect(error.message).toBe('from the block')
+  expect(await answers(port)).toBe(false)
+})
+
+describe('close hooks', () => {
+  test('run after the last answer, the app first, then the last added', async () => {
+    const [reached, release] = [gate(), gate()]
+    const order: string[] = []
+    const server = await serve(({ onClose, signal }) => {
+      signal.addEventListener('abort', () => order.push('signal'))
+      onClose(() => order.push('first added'))
+      onClose(async () => order.push('last added'))
+      const app = Fastify()
+      app.get('/', async () => {
+        reached.open()
+        await release.opened
+        order.push('answer')
+        return 'ok'
+      })
+      app.addHook('onClose', async () => void order.push('app'))
+      return app
+    })
+    const answer = server.fetch('/')
+    await reached.opened
+    const closing = server.close()
+    release.open()
+    expect((await answer).status).toBe(200)
+    await closing
+    expect(order).toEqual(['signal', 'answer', 'app', 'last added', 'first added'])
+  })
+
+  test('that throw fail the closing, after all is closed', async () => {
+    const ran: string[] = []
+    const server = await serve(({ onClose }) => {
+      onClose(() => ran.push('one'))
+      onClose(() => {
+        throw new Error('the database is gone')
+      })
+      onClose(async () => Promise.reject(new Error('so is the queue')))
+      return counting().listener
+    })
+    const error = await failure(server.close())
+    expect(error).toBeInstanceOf(PortzeroError)
+    expect(error.code).toBe('CLOSE_FAILED')
+    expect(error.message).toContain('the database is gone')
+    expect(error.message).toContain('so is the queue')
+    expect(error.report).toMatchObject({ outcome: 'graceful' })
+    expect(ran).toEqual(['one'])
+    expect(await answers(server.port)).toBe(false)
+    expect(await failure(server.close())).toBe(error)
+  })
+
+  test('that hang are left behind, and named', async () => {
+    const ran: string[] = []
+    const server = await serve(
+      ({ onClose }) => {
+        onClose(() => ran.push('one'))
+        onClose(() => new Promise(() => {}))
+        return counting().listener
+      },
+      { grace: 20 },
+    )
+    const report = await server.close()
+    expect(report).toMatchObject({
+      outcome: 'forced',
+      blockers: [{ kind: 'hook', method: 'onClose' }],
+    })
+    expect(ran).toEqual(['one'])
+  })
+
+  test('of an app that closes its own server meanwhile do no harm', async () => {
+    const app = http.createServer(counting().listener)
+    let closed = 0
+    app.on('close', () => (closed += 1))
+    const server = await serve(({ onClose }) => {
+      onClose(() => new Promise((resolve) => app.close(resolve)))
+      return app
+    })
+    await server.fetch('/')
+    expect((await server.close()).outcome).toBe('graceful')
+    expect(closed).toBeGreaterThan(0)
+  })
+})
+
+function get(
+  url: string,
+  agent: http.Agent,
+): Promise<{ body: string; headers: http.IncomingHttpHeaders }> {
+  return new Promise((resolve, reject) => {
+    http
+      .get(url, { agent }, (response) => {
+        let body = ''
+        response.on('data', (chunk) => (body += String(chunk)))
+        response.on('end', () => resolve({ body, headers: response.headers }))
+      })
+      .on('error', reject)
+  })
+}

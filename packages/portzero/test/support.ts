@@ -1,0 +1,38 @@
+import net from 'node:net'
+import type { PortzeroError } from 'portzero'
+
+/** A promise to be settled from outside. */
+export function gate(): { opened: Promise<void>; open: () => void } {
+  let open = (): void => {}
+  const opened = new Promise<void>((resolve) => (open = resolve))
+  return { opened, open }
+}
+
+/** The error that `work` rejects with; fails if it does not. */
+export async function failure(work: Promise<unknown>): Promise<PortzeroError> {
+  try {
+    await work
+  } catch (error) {
+    return error as PortzeroError
+  }
+  throw new Error('It was expected to fail, and did not.')
+}
+
+/** True if something accepts connections there. */
+export async function answers(port: number, host = '127.0.0.1'): Promise<boolean> {
+  const socket = net.connect(port, host)
+  return new Promise((resolve) => {
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+/** A server that holds a fixed port, as another program would. */
+export async function holdPort(port: number): Promise<net.Server> {
+  const holder = net.createServer().listen(port)
+  await new Promise((resolve, reject) => holder.once('listening', resolve).once('error', reject))
+  return holder
+}
