@@ -13,11 +13,19 @@ export interface FetchApp {
  * One written on the spot needs the types of its parameters.
  */
 export interface NodeListener {
-  (request: IncomingMessage, response: ServerResponse, ...rest: never[]): unknown
+  (request: IncomingMessage, response: ServerResponse, ...rest: never[]): Answered
   // Overloaded, so that TypeScript takes the parameter of a function written on the spot from `Factory`, and from nothing else.
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- what makes it an overload
-  <_>(request: IncomingMessage, response: ServerResponse, ...rest: never[]): unknown
+  <_>(request: IncomingMessage, response: ServerResponse, ...rest: never[]): Answered
 }
+
+/**
+ * What listeners return; it is ignored. Not just anything, as a function without parameters would pass for a listener
+ * then, whatever it builds.
+ */
+type Answered = Ended | PromiseLike<Ended>
+// oxlint-disable-next-line typescript/no-invalid-void-type -- most return nothing
+type Ended = ServerResponse | boolean | void
 
 /** A server of Node's own, listening or not. */
 export type NodeServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer
@@ -32,9 +40,9 @@ export type App = FetchApp | NodeListener | NodeServer | ListeningApp
 
 /**
  * A module namespace, of which `default`, then `app`, `server`, `handler` is served;
- * or any other object, where the factory started a server itself. A `Response` is not one.
+ * or any other object, where the factory started a server itself. A `Response` is not one, nor a promise.
  */
-export type ModuleNamespace = object & { readonly headers?: never }
+export type ModuleNamespace = object & { readonly headers?: never; readonly then?: never }
 
 /** What a factory may return. Nothing, if it started a server itself. */
 // oxlint-disable-next-line typescript/no-invalid-void-type -- a factory that starts a server itself returns nothing

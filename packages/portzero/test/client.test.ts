@@ -57,7 +57,7 @@ test('a Request may be changed by the init beside it', async () => {
   expect(await response.json()).toMatchObject({ method: 'DELETE' })
 })
 
-test.each<[string, () => BodyInit, Partial<Echo>]>([
+test.each<[string, () => NonNullable<RequestInit['body']>, Partial<Echo>]>([
   ['a string', () => 'text', { body: 'text', length: '4' }],
   ['bytes', () => new TextEncoder().encode('bytes'), { body: 'bytes', length: '5' }],
   [

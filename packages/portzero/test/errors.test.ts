@@ -163,6 +163,12 @@ describe('a module', () => {
   })
 })
 
+test('an app that is not done with listen() in time is not said to be missing', async () => {
+  const slow = { listen: () => new Promise(() => {}) }
+  const error = await refused(() => slow, { startTimeout: 30 })
+  expect(error.code).toBe('START_TIMEOUT')
+})
+
 test('an app that fails while it starts', async () => {
   const cause = new Error('plugin')
   const error = await refused({ listen: () => Promise.reject(cause) })

@@ -1,7 +1,6 @@
 // @ts-check
 // Serves, asks and closes 1,000 times, after 500 times to warm up, and prints what the process holds before and after.
 import { readdirSync } from 'node:fs'
-import http from 'node:http'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { queryObjects } from 'node:v8'
@@ -10,7 +9,7 @@ import { Hono } from 'hono'
 import { serve } from 'portzero'
 
 const hono = new Hono().get('/', (c) => c.text('ok'))
-/** @type {http.RequestListener} */
+/** @type {import('node:http').RequestListener} */
 const listener = (_request, response) => void response.end('ok')
 
 /** @type {Record<string, () => import('portzero').Target>} */

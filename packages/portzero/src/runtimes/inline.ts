@@ -39,10 +39,12 @@ export class InlineRuntime {
 
   /** The error of a start that takes too long: says how far it came. */
   overdue(ms: number): PortzeroError {
-    if (this.#given === undefined || this.#capture.caught !== undefined) {
+    const { caught } = this.#capture
+    if (this.#given === undefined || this.#given.app !== undefined || caught !== undefined) {
+      const loading = this.#given === undefined
       return new PortzeroError(
         'START_TIMEOUT',
-        `The server did not start within ${ms} ms: ${this.#given === undefined ? 'the target is still loading' : 'it does not listen yet'}. ` +
+        `The server did not start within ${ms} ms: ${loading ? 'the target is still loading' : 'the app does not listen yet'}. ` +
           "Look for what it waits for, or give it longer with the option 'startTimeout'.",
       )
     }
@@ -101,7 +103,7 @@ export class InlineRuntime {
       case 'fetch':
         return serverOfFetch(known.app)
       case 'listener':
-        return http.createServer(known.listener)
+        return http.createServer(known.listener as http.RequestListener)
       case 'listening': {
         const own = serverOf(known)
         if (own?.listening === true) return own
