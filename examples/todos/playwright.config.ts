@@ -4,6 +4,7 @@ import { launchOptions } from '../../scripts/browser.js'
 // No `baseURL` and no `webServer`: every worker brings its own.
 export default defineConfig({
   testDir: 'test/pages',
+  globalSetup: './test/template.ts',
   fullyParallel: true,
   workers: 2,
   use: {

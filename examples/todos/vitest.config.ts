@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/api/**/*.test.ts'],
+    globalSetup: 'test/template.ts',
     maxWorkers: 2,
-    // The first test of a file waits for its database, which takes seconds on a busy machine.
-    testTimeout: 30_000,
+    // The start script sets up a database from nothing, while its first test waits.
+    testTimeout: 60_000,
   },
 })

@@ -1,4 +1,4 @@
-import type { LiveServer } from 'portzero'
+import type { LiveServer } from '@portzero/vitest'
 import type { Todo } from '../../src/todos.ts'
 
 /** Sends `body` as JSON. */

@@ -3,7 +3,8 @@ import { expect, test as base } from 'vitest'
 import { add, list } from './requests.ts'
 
 // The app's own start script, as `npm start` runs it: it listens on port 3000, as far as it knows.
-const test = base.extend(liveServer(() => import('../../src/start.ts')))
+// It sets up a database from nothing, which takes seconds, and more on a busy machine.
+const test = base.extend(liveServer(() => import('../../src/start.ts'), { startTimeout: 60_000 }))
 
 test('the start script listens on a port of its own', async ({ server, baseURL }) => {
   const response = await fetch(baseURL)
