@@ -3,7 +3,8 @@ export async function settlesWithin(work: Promise<unknown>, ms: number): Promise
   let timer: NodeJS.Timeout | undefined
   const over = new Promise<false>((resolve) => {
     // A process that was too busy to look finds both at once: what is done by then counts as done in time.
-    timer = setTimeout(() => setImmediate(resolve, false), ms)
+    // A timer drops fractions, and counts from the beginning of its turn: it may fire up to one millisecond early.
+    timer = setTimeout(() => setImmediate(resolve, false), Math.ceil(ms) + 1)
   })
   const settled = work.then(
     () => true,
