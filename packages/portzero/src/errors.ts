@@ -49,7 +49,7 @@ export class PortzeroError extends Error {
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)
-    this.name = 'PortzeroError'
+    this.name = `PortzeroError [${code}]`
     this.code = code
     if (details.report !== undefined) this.report = details.report
   }

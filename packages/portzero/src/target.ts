@@ -33,7 +33,7 @@ export function identifyTarget(target: unknown): KnownTarget {
 }
 
 /** Says how an app is to be served, or `undefined` if it is of no known kind. */
-export function identifyApp(value: unknown): KnownApp | undefined {
+function identifyApp(value: unknown): KnownApp | undefined {
   if (typeof value !== 'function' && (typeof value !== 'object' || value === null)) return undefined
   if (isNodeServer(value)) return { kind: 'server', server: value }
   if (hasMethod(value, 'fetch')) return { kind: 'fetch', app: value as FetchApp }

@@ -24,7 +24,7 @@ async function refused(target: unknown, options?: unknown): Promise<PortzeroErro
   })
   expect([...seen].filter((server) => server.listening)).toEqual([])
   expect(error).toBeInstanceOf(PortzeroError)
-  expect(error.name).toBe('PortzeroError')
+  expect(error.name).toBe(`PortzeroError [${error.code}]`)
   return error
 }
 

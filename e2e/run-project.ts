@@ -1,0 +1,112 @@
+import { spawn } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { stripVTControlCharacters } from 'node:util'
+import { onTestFailed } from 'vitest'
+
+/** How to run the project: the runner's own command line, and what it needs besides. */
+export interface ProjectCommand {
+  /** Program of the runner, such as `@playwright/test/cli`: a module of this repository's. */
+  readonly program: string
+  readonly args: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** What the project's package.json says it is made of. */
+  readonly type?: 'module' | 'commonjs'
+}
+
+export interface ProjectRun {
+  /** `null` if it had to be killed. */
+  readonly exitCode: number | null
+  /** All that it printed, without colours. */
+  readonly output: string
+  /** What it wrote to the report file; `undefined` if it wrote none. */
+  readonly report: unknown
+}
+
+/** How long a run may take, in ms: less than the limit of the tests, so that none outlives its test. */
+const LIMIT = 110_000
+
+const root = join(import.meta.dirname, '..')
+const require = createRequire(import.meta.url)
+
+/**
+ * Runs a project of `fixtures/projects` with its real runner, in a temporary folder that has the packages as a user
+ * would install them: as copies of what is built. `command` is told where the runner is to write its JSON report.
+ * If the test that calls it fails, what the runner printed is shown.
+ */
+export async function runProject(
+  name: string,
+  command: (reportFile: string) => ProjectCommand,
+): Promise<ProjectRun> {
+  const folder = await mkdtemp(join(tmpdir(), `portzero-${name}-`))
+  try {
+    const reportFile = join(folder, 'report.json')
+    const { program, args, env, type = 'module' } = command(reportFile)
+    await cp(join(root, 'fixtures/projects', name), folder, { recursive: true })
+    await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type }))
+    await install(join(folder, 'node_modules'))
+    const { exitCode, output } = await run([require.resolve(program), ...args], folder, env)
+    onTestFailed(() => console.error(output))
+    return { exitCode, output, report: await readReport(reportFile) }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Links to everything that is installed here, but copies of our own packages: what lies outside of node_modules is treated otherwise. */
+async function install(modules: string): Promise<void> {
+  await mkdir(modules)
+  const installed = await readdir(join(root, 'node_modules'))
+  const foreign = installed.filter((entry) => !/^(?:\.|portzero$|@portzero$)/.test(entry))
+  await Promise.all(
+    foreign.map((entry) => symlink(join(root, 'node_modules', entry), join(modules, entry))),
+  )
+  const packages = await readdir(join(root, 'packages'), { withFileTypes: true })
+  for (const { name: folder } of packages.filter((entry) => entry.isDirectory())) {
+    const manifest = await readFile(join(root, 'packages', folder, 'package.json'), 'utf8')
+    const target = join(modules, (JSON.parse(manifest) as { name: string }).name)
+    await mkdir(dirname(target), { recursive: true })
+    await cp(join(root, 'packages', folder, 'dist'), join(target, 'dist'), { recursive: true })
+    await writeFile(join(target, 'package.json'), manifest)
+  }
+}
+
+async function run(
+  args: string[],
+  cwd: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Pick<ProjectRun, 'exitCode' | 'output'>> {
+  const child = spawn(process.execPath, args, {
+    cwd,
+    env: { ...clean(process.env), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: LIMIT,
+    killSignal: 'SIGKILL',
+  })
+  const exited = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject).once('exit', resolve)
+  })
+  const [exitCode, ...printed] = await Promise.all([exited, text(child.stdout), text(child.stderr)])
+  return { exitCode, output: stripVTControlCharacters(printed.join('\n')) }
+}
+
+/** What this runner tells its own workers, the runner of a project must not hear. */
+function clean(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const inherited = Object.entries(env).filter(
+    ([name]) =>
+      !/^(?:VITEST|TEST|PLAYWRIGHT_|NODE_ENV$|NODE_OPTIONS$|FORCE_COLOR$|TALLY_)/.test(name),
+  )
+  return Object.fromEntries(inherited)
+}
+
+async function readReport(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as unknown
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
