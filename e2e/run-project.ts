@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -71,7 +72,20 @@ async function install(modules: string): Promise<void> {
     await mkdir(dirname(target), { recursive: true })
     await cp(join(root, 'packages', folder, 'dist'), join(target, 'dist'), { recursive: true })
     await writeFile(join(target, 'package.json'), manifest)
+    await installNested(
+      join(root, 'packages', folder, 'node_modules'),
+      join(target, 'node_modules'),
+    )
   }
+}
+
+/** Links to what a package has beside the others, as they need another version of it. */
+async function installNested(from: string, to: string): Promise<void> {
+  if (!existsSync(from)) return
+  await mkdir(to)
+  const installed = await readdir(from)
+  const nested = installed.filter((entry) => !entry.startsWith('.'))
+  await Promise.all(nested.map((entry) => symlink(join(from, entry), join(to, entry))))
 }
 
 async function run(

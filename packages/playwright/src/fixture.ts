@@ -1,6 +1,6 @@
-import type { Fixtures, WorkerFixture } from '@playwright/test'
+import type { Fixtures, TestFixture, WorkerFixture } from '@playwright/test'
 import type { LiveServer, Target } from 'portzero'
-import { DEFAULTS, acquire, define, offer } from 'portzero/shared'
+import { DEFAULTS, acquire, define, followTest, offer } from 'portzero/shared'
 import type { Definition, Place, SharedContext, SharedOptions } from 'portzero/shared'
 import { explained } from './failure.ts'
 
@@ -41,6 +41,9 @@ const LONGEST = 2 ** 31 - 1_000
  * server starts for every test of this `test`; one that needs none uses `test` of `@playwright/test`.
  * A test that fails ends its worker, and the server with it: the next test has a new one.
  *
+ * With `https: true` pages and requests trust the server: Playwright's option `ignoreHTTPSErrors` is on, unless `test.use()` says
+ * otherwise. For a server with a name, set it yourself.
+ *
  * For several servers, chain: `base.extend(liveServer(app)).extend(liveServer(api, { name: 'api' }))` has `api` and `apiURL`
  * besides. A factory is given `slot` (Playwright's `parallelIndex`), `workerId` (its `workerIndex`), and `use(fixtures)` for the
  * handle of another server: `const { url } = await use(api)`.
@@ -59,13 +62,29 @@ export function liveServer<Name extends string = 'server'>(
   const definition = define(target, options)
   const fixtures: object =
     definition.name === 'server' ? withBaseURL(definition) : named(definition)
-  return offer(definition, fixtures as LiveServerFixtures<Name>)
+  const perTest = {
+    [`${definition.name} per test`]: [follow(definition), { auto: true, box: true }],
+  }
+  return offer(definition, { ...fixtures, ...perTest } as LiveServerFixtures<Name>)
+}
+
+/** A fixture of every test, which knows when it begins and ends. It starts no server. */
+function follow(definition: Definition): TestFixture<void, object> {
+  return async ({}, use, { title }): Promise<void> => {
+    const ended = followTest(definition, title)
+    await use()
+    await ended()
+  }
 }
 
 function withBaseURL(definition: Definition): LiveServerFixtures {
   return {
     server: [lease(definition, (server) => server), limits(definition)],
     baseURL: async ({ server }, use) => use(server.url),
+    ...(definition.options.https === true && {
+      // Playwright cannot be told whom to trust, only to trust all.
+      ignoreHTTPSErrors: async ({}: object, use: (value: boolean) => Promise<void>) => use(true),
+    }),
   }
 }
 

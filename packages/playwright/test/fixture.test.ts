@@ -23,12 +23,16 @@ async function using<T>([fixture]: WorkerFixture<T>, body: (value: T) => unknown
   await fixture({}, async (value) => void (await body(value)), info)
 }
 
+/** What knows when a test begins and ends. */
+const ofEachTest = [expect.any(Function), { auto: true, box: true }]
+
 test('gives server and baseURL', () => {
   const fixtures = liveServer(app)
 
   expect(fixtures).toEqual({
     server: [expect.any(Function), { scope: 'worker', timeout: expect.any(Number) }],
     baseURL: expect.any(Function),
+    'server per test': ofEachTest,
   })
 })
 
@@ -36,7 +40,7 @@ test('gives two fixtures of the worker for a name', () => {
   const fixtures = liveServer(app, { name: 'api' })
 
   const ofWorker = [expect.any(Function), { scope: 'worker', timeout: expect.any(Number) }]
-  expect(fixtures).toEqual({ api: ofWorker, apiURL: ofWorker })
+  expect(fixtures).toEqual({ api: ofWorker, apiURL: ofWorker, 'api per test': ofEachTest })
 })
 
 test.each([

@@ -1,5 +1,8 @@
 import type { Socket } from 'node:net'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { setImmediate } from 'node:timers/promises'
+// Before undici.
+import './node-fetch.ts'
 import { Agent, Pool, buildConnector, fetch as undiciFetch } from 'undici'
 import type { Dispatcher } from 'undici'
 import { PortzeroError } from './errors.ts'
@@ -8,7 +11,12 @@ import { PortzeroError } from './errors.ts'
 export interface Peer {
   readonly url: string
   readonly http2: boolean
+  /** What its certificate is verified with, as PEM. Without it, it is not: nobody knows who signed it. */
+  readonly ca?: string | undefined
 }
+
+/** The names that a certificate of ours stands for besides its host, as URLs have them. */
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
 /** How long a body that a test has not read may keep its connection after the server is gone, in ms. */
 const UNREAD_BODY = 1_000
@@ -67,7 +75,9 @@ export class Client {
     const dispatcher = this.#dispatcher
     if (dispatcher === undefined) return
     const unread = setTimeout(() => void dispatcher.destroy(), UNREAD_BODY).unref()
-    void dispatcher.close().finally(() => clearTimeout(unread))
+    // A pool that is closed already, as whoever was given the dispatcher may have done, says so by rejecting.
+    const closed = dispatcher.close().catch(() => {})
+    void closed.finally(() => clearTimeout(unread))
   }
 
   /** Ends all that is left of it at once. */
@@ -95,11 +105,15 @@ export class Client {
   }
 
   #createDispatcher(): Dispatcher {
-    const { origin: own, protocol } = new URL(this.#peer.url)
-    const { http2 } = this.#peer
+    const { origin, protocol, port } = new URL(this.#peer.url)
+    const { http2, ca } = this.#peer
     const speaks = { allowH2: http2, useH2c: http2 && protocol === 'http:' }
-    // Our own socket leads to our own server and to nobody else, whoever signed its certificate.
-    const open = buildConnector({ ...speaks, rejectUnauthorized: false })
+    // Our own socket leads to our own server and to nobody else: a certificate that the app has brought may be anyone's.
+    const trust = ca === undefined ? { rejectUnauthorized: false } : { ca }
+    const open = buildConnector({ ...speaks, ...trust })
+    // An app may redirect to another name of the same machine, which stands in the certificate too.
+    const own = new Set([origin])
+    if (ca !== undefined) for (const name of LOOPBACK) own.add(`https://${name}:${port}`)
     const connect: typeof open = (options, callback) => {
       const connecting = new Promise<void>((resolve) => {
         open(options, (...outcome) => {
@@ -113,10 +127,10 @@ export class Client {
       void connecting.then(() => this.#connecting.delete(connecting))
     }
     return new Agent({
-      factory: (origin, options: Pool.Options) =>
-        new URL(origin).origin === own
-          ? new Pool(origin, { ...options, ...speaks, connect })
-          : new Pool(origin, options),
+      factory: (target, options: Pool.Options) =>
+        own.has(new URL(target).origin)
+          ? new Pool(target, { ...options, ...speaks, connect })
+          : new Pool(target, options),
     })
   }
 

@@ -1,15 +1,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { Blocker, NodeServer } from './types.ts'
+import { performance } from 'node:perf_hooks'
+import type { Duplex } from 'node:stream'
+import { setImmediate, setTimeout } from 'node:timers'
+import { endEventStream, isEventStream } from './event-stream.ts'
+import type { Answer } from './event-stream.ts'
+import type { InFlight, NodeServer } from './types.ts'
+import { sayGoodbye } from './web-socket.ts'
 
 /** A request and its answer, from its arrival until the answer is handed over or given up. */
 interface Exchange {
-  readonly kind: 'request' | 'upgrade'
   readonly method: string
   readonly path: string
   readonly startedAt: number
-  readonly response?: ServerResponse
+  /** What the socket had sent before. */
+  readonly sentBefore: number
+  /** None where the connection became something else. */
+  readonly answer?: Answer
+  /** The WebSocket that the connection became. */
+  readonly webSocket?: Duplex
+  readonly test?: string | undefined
 }
 
 /** A connection of a client, and what is in flight on it. */
@@ -23,6 +34,8 @@ interface Connection {
   usedAt?: number
   /** Set once its closing has begun. */
   ending?: 'when answered' | 'by its client'
+  /** Until when its client, who is not told that it ends, may have a request on the wire. */
+  lingersUntil: number
 }
 
 /**
@@ -31,21 +44,33 @@ interface Connection {
  */
 const LINGER = 25
 
+/** Turns of the event loop in which a client in this process reads an answer, sends a request, and the request arrives. */
+const TURNS = 3
+
+/** Says of a connection, by the port of its client, whether that client is our own. */
+export type IsOurs = (port: number | undefined) => boolean
+
 /**
  * Knows every connection of a server and what is in flight on it, and closes them. What is in flight is counted per
  * connection and dropped with it, so that neither an abort nor pipelining leaves a count behind.
  */
 export class Connections {
+  /** Title of the test that is running, where a runner tells. */
+  test: string | undefined
   readonly #connections: Set<Connection> = new Set()
   /** The connection of each socket and session. */
   readonly #byPart: WeakMap<object, Connection> = new WeakMap()
   /** The connection that the server is just told of: its session is made meanwhile. */
   #arriving: Connection | undefined
+  #opened = 0
+  /** Set while closing. */
+  #endingFor: IsOurs | undefined
   /** True while closing: the server's own 'close' event then waits until it is closed as a whole. */
   #holdsClose = false
   #unwatch: () => void = () => {}
   #onOpened: (connection: Connection) => void = () => {}
   #onEmpty: () => void = () => {}
+  #onEnded: (() => void)[] = []
 
   /**
    * Follows what happens on `server`. Its events are read on their way, not by listeners: a listener for 'upgrade' or
@@ -74,12 +99,27 @@ export class Connections {
   }
 
   /** What is not answered to the end, oldest first. */
-  inFlight(): Blocker[] {
+  inFlight(): InFlight[] {
     const now = performance.now()
     return [...this.#connections]
-      .flatMap((connection) => [...connection.exchanges])
-      .map(({ kind, method, path, startedAt }) => ({ kind, method, path, ageMs: now - startedAt }))
+      .flatMap(({ socket, exchanges }) =>
+        [...exchanges].map((exchange) => ({
+          kind: kindOf(exchange),
+          method: exchange.method,
+          path: exchange.path,
+          ageMs: now - exchange.startedAt,
+          bytesSent: socket.bytesWritten - exchange.sentBefore,
+          ...(exchange.test !== undefined && { test: exchange.test }),
+        })),
+      )
       .toSorted((a, b) => b.ageMs - a.ageMs)
+  }
+
+  /** Resolves when no request is in flight; what ends only by being ended does not count. */
+  async idle(): Promise<void> {
+    while (this.inFlight().some(({ kind }) => kind === 'request')) {
+      await new Promise<void>((resolve) => this.#onEnded.push(resolve))
+    }
   }
 
   /** Resolves when the connections that clients have made from these ports have arrived here. */
@@ -95,25 +135,29 @@ export class Connections {
     })
   }
 
+  /** How many connections have come so far. */
+  get count(): number {
+    return this.#opened
+  }
+
   /**
    * Closes what is idle, never used or half sent, lets what is in flight finish, and resolves when no connection is left.
-   * A connection whose client closes it, as `ours` says by its port, is left to it for a moment. Until then the server emits
-   * no 'close' event: it is the sign for what the app itself does at the end.
+   * A connection of our own client is left to it for a moment. Until then the server emits no 'close' event: it is the sign for
+   * what the app itself does at the end.
    */
-  async drain(ours: (port: number | undefined) => boolean): Promise<void> {
+  async drain(ours: IsOurs): Promise<void> {
     this.#holdsClose = true
-    for (const connection of this.#connections) {
-      if (ours(connection.socket.remotePort)) linger(connection, LINGER)
-      else wind(connection)
-    }
+    this.#endingFor = ours
+    for (const connection of this.#connections) end(connection, ours)
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => (this.#onEmpty = resolve))
     }
     this.#holdsClose = false
+    this.#endingFor = undefined
   }
 
   /** Cuts off all connections that are left, as a reset that no client takes for an answer, and says what was lost. */
-  cut(): Blocker[] {
+  cut(): InFlight[] {
     const lost = this.inFlight()
     for (const { socket, stream, session } of this.#connections) {
       // A session resets its streams itself; a socket that is reset under it would never tell that it closed.
@@ -127,7 +171,7 @@ export class Connections {
   #observe(event: string, args: unknown[]): void {
     switch (event) {
       case 'connection':
-        return this.#opened(args[0] as Socket)
+        return this.#connected(args[0] as Socket)
       case 'secureConnection':
         return this.#secured(args[0] as Socket)
       case 'session':
@@ -144,8 +188,14 @@ export class Connections {
     }
   }
 
-  #opened(socket: Socket): void {
-    const connection: Connection = { socket, stream: socket, exchanges: new Set() }
+  #connected(socket: Socket): void {
+    const connection: Connection = {
+      socket,
+      stream: socket,
+      exchanges: new Set(),
+      lingersUntil: 0,
+    }
+    this.#opened += 1
     this.#connections.add(connection)
     this.#byPart.set(socket, connection)
     this.#arriving = connection
@@ -153,6 +203,7 @@ export class Connections {
     socket.once('close', () => {
       connection.exchanges.clear()
       this.#connections.delete(connection)
+      this.#ended()
       if (this.#connections.size === 0) this.#onEmpty()
     })
   }
@@ -173,55 +224,78 @@ export class Connections {
 
   #streamed(stream: ServerHttp2Stream, headers: Record<string, string>): void {
     const { ':method': method = 'GET', ':path': path = '/' } = headers
-    const exchange: Exchange = { kind: 'request', method, path, startedAt: performance.now() }
-    if (stream.session !== undefined) this.#began(stream.session, exchange, stream)
+    if (stream.session !== undefined) this.#began(stream.session, method, path, { answer: stream })
   }
 
   #requested(request: IncomingMessage, response: ServerResponse): void {
     // HTTP/2 has announced the same request as a stream.
     if (request.httpVersionMajor >= 2) return
-    const { method = 'GET', url: path = '/', socket } = request
-    const exchange: Exchange = {
-      kind: 'request',
-      method,
-      path,
-      startedAt: performance.now(),
-      response,
-    }
-    const connection = this.#began(socket, exchange, response)
-    if (connection?.ending === 'when answered') announceLast(connection)
+    const { method = 'GET', url = '/', socket } = request
+    const connection = this.#began(socket, method, url, { answer: response })
+    if (connection !== undefined && this.#endingFor !== undefined) end(connection, this.#endingFor)
   }
 
   #upgraded(request: IncomingMessage, socket: Socket): void {
-    const { method = 'GET', url: path = '/' } = request
-    this.#began(socket, { kind: 'upgrade', method, path, startedAt: performance.now() })
+    const { method = 'GET', url = '/', headers } = request
+    const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket'
+    this.#began(socket, method, url, isWebSocket ? { webSocket: socket } : {})
   }
 
   #began(
     part: Socket | Http2Session,
-    exchange: Exchange,
-    answer?: ServerResponse | ServerHttp2Stream,
+    method: string,
+    path: string,
+    what: Pick<Exchange, 'answer' | 'webSocket'>,
   ): Connection | undefined {
     const connection = this.#byPart.get(part)
     if (connection === undefined) return undefined
+    const exchange: Exchange = {
+      method,
+      path,
+      startedAt: performance.now(),
+      sentBefore: connection.socket.bytesWritten,
+      test: this.test,
+      ...what,
+    }
     connection.exchanges.add(exchange)
     const ended = (): void => {
       if (!connection.exchanges.delete(exchange)) return
       connection.usedAt = performance.now()
+      this.#ended()
       if (connection.exchanges.size > 0) return
-      if (connection.ending === 'when answered') closeSoon(connection)
       if (connection.ending === 'by its client') linger(connection, LINGER)
+      if (connection.ending !== 'when answered') return
+      if (performance.now() < connection.lingersUntil) linger(connection, LINGER)
+      else closeSoon(connection)
     }
-    answer?.once('finish', ended).once('close', ended)
+    what.answer?.once('finish', ended).once('close', ended)
     return connection
+  }
+
+  #ended(): void {
+    for (const look of this.#onEnded.splice(0)) look()
   }
 }
 
-/** Starts the end of a connection of some other client. */
-function wind(connection: Connection): void {
+function kindOf({ answer, method }: Exchange): InFlight['kind'] {
+  if (answer === undefined || method === 'CONNECT') return 'upgrade'
+  return isEventStream(answer) ? 'stream' : 'request'
+}
+
+/** Starts the end of a connection, as it has to be for its client and for what is in flight. */
+function end(connection: Connection, ours: IsOurs): void {
+  if (connection.ending === 'when answered') return announceLast(connection)
+  for (const { answer, webSocket, sentBefore } of connection.exchanges) {
+    if (answer !== undefined && isEventStream(answer)) endEventStream(answer)
+    // Nothing is said before the answer to its request, which belongs to the app.
+    const open = connection.socket.bytesWritten > sentBefore
+    if (webSocket !== undefined && open) sayGoodbye(webSocket)
+  }
+  if (ours(connection.socket.remotePort)) return linger(connection, LINGER)
   connection.ending = 'when answered'
-  if (connection.session !== undefined) return connection.session.close()
+  connection.session?.close()
   if (connection.exchanges.size > 0) return announceLast(connection)
+  if (connection.session !== undefined) return giveUp(connection)
   const sinceUse = performance.now() - (connection.usedAt ?? -Infinity)
   if (sinceUse < LINGER) return linger(connection, LINGER - sinceUse)
   connection.socket.destroy()
@@ -231,25 +305,37 @@ function wind(connection: Connection): void {
 function linger(connection: Connection, ms: number): void {
   connection.ending ??= 'by its client'
   setTimeout(() => {
-    // What has come in meanwhile is read before an immediate runs, also where the process was too busy to look.
-    setImmediate(() => {
+    // Where the process was too busy to look: a client in it still has to read its last answer and to ask again.
+    afterTurns(TURNS, () => {
       if (connection.exchanges.size === 0) closeSoon(connection)
     })
   }, ms)
 }
 
+/** Ends a session that its client does not end, though it has nothing in flight: it may have sent half a frame. */
+function giveUp({ session, exchanges }: Connection): void {
+  setTimeout(() => {
+    if (exchanges.size === 0) session?.destroy()
+  }, LINGER)
+}
+
+function afterTurns(turns: number, then: () => void): void {
+  setImmediate(() => (turns > 1 ? afterTurns(turns - 1, then) : then()))
+}
+
 /** Tells the client, with the last answer that is due on the connection, that no further one comes. */
-function announceLast({ exchanges }: Connection): void {
-  const last = [...exchanges].at(-1)
-  if (last?.response !== undefined && !last.response.headersSent) {
-    last.response.setHeader('connection', 'close')
-  }
+function announceLast(connection: Connection): void {
+  const answer = [...connection.exchanges].at(-1)?.answer
+  if (answer === undefined || !('setHeader' in answer)) return
+  // An answer that is on its way already cannot say so, and its client may ask again as soon as it has it.
+  if (answer.headersSent) connection.lingersUntil = performance.now() + LINGER
+  else answer.setHeader('connection', 'close')
 }
 
 // After what is written has been handed over.
 function closeSoon({ stream, session }: Connection): void {
-  if (session !== undefined) session.close()
-  else stream.destroySoon()
+  if (session === undefined) stream.destroySoon()
+  else session.close()
 }
 
 function haveSamePeer(a: Socket, b: Socket): boolean {

@@ -1,3 +1,6 @@
+// Imported, here and elsewhere: a test may replace the globals by fakes, and forget to bring them back.
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
+
 /** Resolves to true if `work` settles within `ms`, to false if not. Never rejects: the outcome is read from `work` itself. */
 export async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined

@@ -8,7 +8,7 @@ import type { CloseReport } from './types.ts'
  * | `INVALID_TARGET` | the target, or what the factory or module gave, is of no known kind |
  * | `RESPONSE_FROM_FACTORY` | a bare `(request) => Response` was handed over where a factory is expected |
  * | `AMBIGUOUS_TARGET` | a factory started one server and returned another app |
- * | `INVALID_OPTION` | an option has the wrong type or is out of range |
+ * | `INVALID_OPTION` | an option has the wrong type, is out of range, or is not for this app |
  * | `UNKNOWN_OPTION` | there is no option of that name |
  * | `PORT_IN_USE` | the `port` asked for is taken |
  * | `LISTEN_FAILED` | the address could not be bound for another reason |
@@ -17,6 +17,8 @@ import type { CloseReport } from './types.ts'
  * | `NOTHING_LISTENED` | the target was loaded, gave no app, and started no server |
  * | `START_TIMEOUT` | the start took longer than `startTimeout` |
  * | `NOT_READY` | the server listens, but its `ready` check failed |
+ * | `NOT_IDLE` | requests were still in flight when `idle()` stopped waiting |
+ * | `LINGERING` | a test ended while requests that it made were still running |
  * | `SERVER_CLOSED` | the server was used after its closing began |
  * | `CLOSE_FAILED` | all was closed, but a close hook threw |
  */
@@ -33,6 +35,8 @@ export type ErrorCode =
   | 'NOTHING_LISTENED'
   | 'START_TIMEOUT'
   | 'NOT_READY'
+  | 'NOT_IDLE'
+  | 'LINGERING'
   | 'SERVER_CLOSED'
   | 'CLOSE_FAILED'
 

@@ -1,115 +1,128 @@
 import type { Dispatcher } from 'undici'
-import { Client } from './client.ts'
-import { Connections } from './connections.ts'
-import { PortzeroError, messageOf } from './errors.ts'
-import { checkCloseOptions } from './options.ts'
+import { settlesWithin } from './deadline.ts'
+import { PortzeroError } from './errors.ts'
+import { inWords } from './in-words.ts'
+import type { Life } from './life.ts'
+import { checkCloseOptions, checkIdleOptions, checkRestartOptions } from './options.ts'
 import type { Settings } from './options.ts'
-import { InlineRuntime } from './runtimes/inline.ts'
-import { shutDown } from './shutdown.ts'
-import type { Hook } from './shutdown.ts'
-import type { BoundSocket } from './socket.ts'
-import { isHttp2, isSecure } from './target.ts'
-import type { CloseOptions, CloseReport, FactoryContext, LiveServer, NodeServer } from './types.ts'
+import type {
+  CloseOptions,
+  CloseReport,
+  IdleOptions,
+  InFlight,
+  LiveServer,
+  RestartOptions,
+} from './types.ts'
 
-/** The one implementation of {@link LiveServer}: a bound socket, the app that runs on it, and all that is to be closed. */
+/** How long `idle()` waits by default, in ms. */
+const IDLE_TIMEOUT = 5_000
+
+/** The one implementation of {@link LiveServer}: what stays the same over all lives of its app. */
 export class Live implements LiveServer {
   readonly host: string
   readonly port: number
-  readonly runtime: InlineRuntime
-  readonly #settings: Settings
-  readonly #socket: BoundSocket
-  readonly #connections: Connections = new Connections()
-  readonly #client: Client = new Client(this)
-  /** Made when a factory asks for its signal. */
-  #abort: AbortController | undefined
-  readonly #hooks: Hook[] = []
-  #server: NodeServer | undefined
+  readonly url: string
+  readonly ca: string | undefined
+  readonly #grace: number
+  readonly #rebuild: () => Promise<Life>
+  #life: Life
+  #test: string | undefined
+  #restarting: Promise<CloseReport> | undefined
   #closing: Promise<CloseReport> | undefined
 
-  constructor(socket: BoundSocket, settings: Settings) {
-    this.host = settings.host
-    this.port = socket.port
-    this.#settings = settings
-    this.#socket = socket
-    this.runtime = new InlineRuntime(socket, (server) => {
-      this.#server = server
-      this.#connections.watch(server)
-    })
-  }
-
-  /** What the factory is told. */
-  get context(): FactoryContext {
-    const { url, port } = this
-    const { slot, workerId } = this.#settings
-    const signal = (this.#abort ??= new AbortController()).signal
-    const onClose = (run: () => unknown): void => {
-      if (this.#closing === undefined) this.#hooks.unshift({ name: 'onClose', run })
-      else runLate(run)
-    }
-    return { url, port, slot, workerId, signal, onClose }
-  }
-
-  get url(): string {
-    const scheme = this.#server !== undefined && isSecure(this.#server) ? 'https' : 'http'
-    return `${scheme}://${reachable(this.host)}:${this.port}`
-  }
-
-  get http2(): boolean {
-    return this.#server !== undefined && isHttp2(this.#server)
+  /** `rebuild` begins another life on the same port. */
+  constructor(life: Life, { host, grace }: Settings, rebuild: () => Promise<Life>) {
+    this.host = host
+    this.port = life.port
+    this.url = life.url
+    this.ca = life.ca
+    this.#grace = grace
+    this.#life = life
+    this.#rebuild = rebuild
   }
 
   get dispatcher(): Dispatcher {
-    return this.#client.dispatcher
+    return this.#life.client.dispatcher
   }
 
   // Bound, so that it can be taken out of the handle: `const { fetch } = server`.
-  readonly fetch: LiveServer['fetch'] = (path, init) => this.#client.fetch(path, init)
+  readonly fetch: LiveServer['fetch'] = (path, init) => this.#life.client.fetch(path, init)
+
+  inFlight(): InFlight[] {
+    return this.#life.connections.inFlight()
+  }
+
+  async idle(options: IdleOptions = {}): Promise<void> {
+    checkIdleOptions(options)
+    const { timeout = IDLE_TIMEOUT } = options
+    if (await settlesWithin(this.whenIdle(), timeout)) return
+    const busy = this.inFlight().filter(({ kind }) => kind === 'request')
+    throw new PortzeroError(
+      'NOT_IDLE',
+      `The server at ${this.url} was not idle within ${timeout} ms: ${busy.map(inWords).join('; ')}. ` +
+        'Wait in the test for what it starts, or give it longer.',
+    )
+  }
+
+  /** Resolves when nothing is in flight, however long that takes. */
+  whenIdle(): Promise<void> {
+    return this.#life.connections.idle()
+  }
+
+  dropConnections(): void {
+    this.#life.connections.cut()
+  }
+
+  /** Says which test is running, for what is asked from now on. */
+  set test(title: string | undefined) {
+    this.#test = title
+    this.#life.connections.test = title
+  }
+
+  async restart(options: RestartOptions = {}): Promise<CloseReport> {
+    checkRestartOptions(options)
+    if (this.#closing !== undefined) throw closed(this.url)
+    const before = this.#restarting?.catch(() => {})
+    const restarting = (async () => {
+      await before
+      return this.#restart(options.app ?? 'keep', options.grace ?? this.#grace)
+    })()
+    this.#restarting = restarting
+    return restarting
+  }
 
   close(options: CloseOptions = {}): Promise<CloseReport> {
     checkCloseOptions(options)
-    return this.#shutDown(options.grace ?? this.#settings.grace)
+    const grace = options.grace ?? this.#grace
+    return (this.#closing ??= this.#restarting
+      ? this.#restarting.catch(() => {}).then(() => this.#life.end(grace))
+      : this.#life.end(grace))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  /** Closes it after a failed start: nobody waits for what it has in flight, only its hooks get their time. */
-  abandon(): Promise<CloseReport> {
-    return this.#shutDown(0, this.#settings.grace)
-  }
-
-  #shutDown(grace: number, graceOfHooks = grace): Promise<CloseReport> {
-    return (this.#closing ??= shutDown(
-      {
-        url: this.url,
-        socket: this.#socket,
-        connections: this.#connections,
-        client: this.#client,
-        abort: () => this.#abort?.abort(closing(this.url)),
-        // The app first: its hooks may still use what the factory opened.
-        hooks: () => [{ name: 'close', run: () => this.runtime.close() }, ...this.#hooks],
-      },
-      grace,
-      graceOfHooks,
-    ))
+  async #restart(app: 'keep' | 'rebuild', grace: number): Promise<CloseReport> {
+    const life = this.#life
+    const report = await (app === 'keep' ? life.pause(grace) : life.end(grace))
+    try {
+      if (app === 'keep') await life.resume()
+      else this.#life = await this.#rebuild()
+      this.test = this.#test
+      return report
+    } catch (error) {
+      // What is left of it is closed, once.
+      this.#closing = app === 'keep' ? life.end(grace) : Promise.resolve(report)
+      await this.#closing.catch(() => {})
+      throw error
+    }
   }
 }
 
-function closing(url: string): PortzeroError {
-  return new PortzeroError('SERVER_CLOSED', `The server at ${url} is closing.`)
-}
-
-/** Runs a hook that comes when closing has begun: what a factory opens after its start was given up is closed too. */
-function runLate(hook: () => unknown): void {
-  void (async () => hook())().catch((error: unknown) => {
-    console.warn(`portzero: a close hook failed: ${messageOf(error)}`)
-  })
-}
-
-/** The name by which a bound address is reached: one that stands for all addresses is reached on loopback. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1'
-  if (host === '::') return '[::1]'
-  return host.includes(':') ? `[${host}]` : host
+function closed(url: string): PortzeroError {
+  return new PortzeroError(
+    'SERVER_CLOSED',
+    `The server at ${url} is closed or closing, and cannot be restarted. Start another one with serve().`,
+  )
 }

@@ -6,6 +6,8 @@ import { describe, listOf } from './describe.ts'
 export interface Settings {
   readonly host: string
   readonly port: number
+  readonly https: boolean
+  readonly http2: boolean
   readonly ready: ServeOptions['ready']
   readonly startTimeout: number
   readonly grace: number
@@ -17,6 +19,8 @@ export interface Settings {
 export const DEFAULTS: Settings = {
   host: '127.0.0.1',
   port: 0,
+  https: false,
+  http2: false,
   ready: undefined,
   startTimeout: 30_000,
   grace: 1_000,
@@ -37,9 +41,16 @@ const milliseconds: Rule = {
   expected: `a number of milliseconds from 0 to ${LONGEST}`,
 }
 
+const flag: Rule = { accepts: (value) => typeof value === 'boolean', expected: 'true or false' }
+
 const identifier: Rule = {
   accepts: (value) => typeof value === 'string' && /^[A-Za-z_$][\w$]*$/.test(value),
   expected: "a name that can stand in ({ name }) => …, such as 'api'",
+}
+
+const lingering: Rule = {
+  accepts: (value) => value === 'wait' || value === 'warn' || value === 'fail',
+  expected: "'wait', 'warn' or 'fail'",
 }
 
 const RULES: Record<keyof ServeOptions, Rule> = {
@@ -55,6 +66,8 @@ const RULES: Record<keyof ServeOptions, Rule> = {
     accepts: (value) => isWhole(value) && value <= 65_535,
     expected: 'a whole number from 0 to 65535, where 0 picks a free port',
   },
+  https: flag,
+  http2: flag,
   ready: {
     accepts: (value) =>
       typeof value === 'function' || (typeof value === 'string' && value.startsWith('/')),
@@ -82,12 +95,26 @@ export function resolveOptions(options: ServeOptions): Settings {
  */
 export function checkSharedOptions(caller: string, options: unknown): void {
   const { slot: _slot, workerId: _workerId, ...rules } = RULES
-  checkOptions(caller, options, { ...rules, name: identifier })
+  checkOptions(caller, options, { ...rules, name: identifier, lingering })
 }
 
 /** Checks the options of `close()`. Throws `INVALID_OPTION` or `UNKNOWN_OPTION`. */
 export function checkCloseOptions(options: unknown): void {
   checkOptions('close()', options, { grace: milliseconds })
+}
+
+/** Checks the options of `idle()`. Throws `INVALID_OPTION` or `UNKNOWN_OPTION`. */
+export function checkIdleOptions(options: unknown): void {
+  checkOptions('idle()', options, { timeout: milliseconds })
+}
+
+/** Checks the options of `restart()`. Throws `INVALID_OPTION` or `UNKNOWN_OPTION`. */
+export function checkRestartOptions(options: unknown): void {
+  const app = {
+    accepts: (value: unknown) => value === 'keep' || value === 'rebuild',
+    expected: "'keep' or 'rebuild'",
+  }
+  checkOptions('restart()', options, { app, grace: milliseconds })
 }
 
 function checkOptions(caller: string, options: unknown, rules: Record<string, Rule>): void {

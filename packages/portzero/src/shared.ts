@@ -3,11 +3,17 @@
  * the last.
  * @module
  */
+import { performance } from 'node:perf_hooks'
 import { PortzeroError } from './errors.ts'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { describe } from './describe.ts'
+import { inWords } from './in-words.ts'
+import { Live } from './live-server.ts'
 import { DEFAULTS, checkSharedOptions } from './options.ts'
 import { serve } from './serve.ts'
 import { identifyTarget } from './target.ts'
+import { follow, settle, testBegins, testEnds, unfollow } from './test-watch.ts'
+import type { Lingering } from './test-watch.ts'
 import type {
   CloseReport,
   Factory,
@@ -18,6 +24,7 @@ import type {
 } from './types.ts'
 
 export { DEFAULTS } from './options.ts'
+export type { Lingering } from './test-watch.ts'
 
 /** Options of a server that a runner starts; the slot and the worker are the runner's to say. */
 export interface SharedOptions<Name extends string = string> extends Omit<
@@ -29,6 +36,12 @@ export interface SharedOptions<Name extends string = string> extends Omit<
    * @default 'server', with the fixtures `server` and `baseURL`
    */
   name?: Name | undefined
+  /**
+   * What happens when a test ends while requests that it made are still running: `'warn'` names them on stderr, `'fail'` fails
+   * the test with `LINGERING`, `'wait'` waits for them, up to `grace` ms, and then warns. Event streams and WebSockets do not count.
+   * @default 'warn'
+   */
+  lingering?: Lingering | undefined
 }
 
 /** What the factory of a fixture is told; `use` gives it the other servers. */
@@ -46,6 +59,7 @@ export interface Definition {
   /** The name of the fixture that holds its URL. */
   readonly urlName: string
   readonly target: Target<SharedContext>
+  readonly lingering: Lingering
   readonly options: Omit<ServeOptions, 'slot' | 'workerId'>
 }
 
@@ -63,6 +77,9 @@ export interface Lease {
   /** Closes the server if nobody else uses it, and then resolves to its report. Rejects as `close()` does. Idempotent. */
   release(): Promise<CloseReport | undefined>
 }
+
+/** After how many ms a close says what it waits for. */
+const SLOW = 250
 
 interface Entry {
   readonly definition: Definition
@@ -85,8 +102,9 @@ export function define(
 ): Definition {
   identifyTarget(target)
   checkSharedOptions(caller, options)
-  const { name = 'server', ...rest } = options
-  return { name, urlName: name === 'server' ? 'baseURL' : `${name}URL`, target, options: rest }
+  const { name = 'server', lingering = 'warn', ...rest } = options
+  const urlName = name === 'server' ? 'baseURL' : `${name}URL`
+  return { name, urlName, target, lingering, options: rest }
 }
 
 /** Lets the factories of other servers `use()` the server whose fixtures these are. */
@@ -115,6 +133,22 @@ export async function acquire(definition: Definition, place: Place): Promise<Lea
   }
 }
 
+/**
+ * Follows one test, for the servers that are defined so and run: call it when the test begins, and what it returns when the test
+ * has ended. That rejects with `LINGERING` if the option `lingering` says so.
+ */
+export function followTest(definition: Definition, title: string): () => Promise<void> {
+  testBegins(title)
+  return async () => {
+    testEnds(title)
+    const server = await find(definition)?.server.catch(() => undefined)
+    const { lingering, options } = definition
+    if (server instanceof Live) {
+      await settle(server, title, lingering, options.grace ?? DEFAULTS.grace)
+    }
+  }
+}
+
 function find({ name, target, options }: Definition): Entry | undefined {
   return [...entries].find(
     ({ definition }) =>
@@ -134,8 +168,11 @@ async function release(entry: Entry, server: LiveServer): Promise<CloseReport | 
   entry.users -= 1
   if (entry.users > 0) return undefined
   entries.delete(entry)
-  const report = await server.close()
-  log(entry, server, `closed ${inWords(report)}`)
+  if (server instanceof Live) unfollow(server)
+  const slow = setTimeout(() => console.warn(slowClose(entry.definition, server)), SLOW)
+  const report = await server.close().finally(() => clearTimeout(slow))
+  // To the end: a worker may be ended as soon as this is done.
+  await log(entry, server, `closed ${howClosed(report)}`)
   if (report.outcome !== 'graceful') console.warn(forcedClose(entry.definition, server, report))
   return report
 }
@@ -149,7 +186,8 @@ async function start(definition: Definition, place: Place): Promise<LiveServer> 
   try {
     const target = withUse(definition.target, place)
     const server = await serve(target, { ...options, startTimeout, slot, workerId })
-    log(
+    if (server instanceof Live) follow(server)
+    void log(
       { definition, place },
       server,
       `started in ${(performance.now() - startedAt).toFixed(0)} ms`,
@@ -194,27 +232,31 @@ function haveSameValues(a: object, b: object): boolean {
   return names.every((name) => Object.is(ours[name], theirs[name]))
 }
 
-/** One paragraph for whoever reads the run: what was cut off. */
-function forcedClose({ name }: Definition, { url }: LiveServer, report: CloseReport): string {
-  const blockers = report.blockers.map(({ kind, method, path, ageMs }) =>
-    kind === 'hook'
-      ? `the close hook '${method}' did not end`
-      : `${method} ${path} was ${kind === 'upgrade' ? 'open' : 'unanswered'} after ${ageMs.toFixed(0)} ms`,
-  )
-  return `portzero: ${name} ${url} was closed by force after ${report.durationMs.toFixed(0)} ms: ${blockers.join('; ')}.`
+/** What a close that takes its time waits for. */
+function slowClose({ name }: Definition, server: LiveServer): string {
+  const requests = server.inFlight().map(inWords)
+  const reason = requests.length > 0 ? requests.join('; ') : 'its close hooks'
+  return `portzero: ${name} ${server.url} is closing, and waits for ${reason}.`
 }
 
-function inWords({ outcome, durationMs }: CloseReport): string {
+/** One paragraph for whoever reads the run: what was cut off. */
+function forcedClose({ name }: Definition, { url }: LiveServer, report: CloseReport): string {
+  const blockers = report.blockers.map(inWords).join('; ')
+  return `portzero: ${name} ${url} was closed by force after ${report.durationMs.toFixed(0)} ms. In its way: ${blockers}.`
+}
+
+function howClosed({ outcome, durationMs }: CloseReport): string {
   return `${outcome === 'graceful' ? 'gracefully' : 'by force'} in ${durationMs.toFixed(0)} ms`
 }
 
 /** With `PORTZERO_LOG` set, says on stderr what starts and closes, and where. */
-function log(
+async function log(
   { definition, place }: Pick<Entry, 'definition' | 'place'>,
   { url }: LiveServer,
   event: string,
-): void {
+): Promise<void> {
   if (!process.env['PORTZERO_LOG']) return
   const where = `slot ${place.slot}, worker ${place.workerId}`
-  process.stderr.write(`portzero: ${where}: ${definition.name} ${url} ${event}\n`)
+  const line = `portzero: ${where}: ${definition.name} ${url} ${event}\n`
+  await new Promise<void>((resolve) => process.stderr.write(line, () => resolve()))
 }

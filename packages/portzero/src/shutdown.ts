@@ -1,21 +1,10 @@
+import { performance } from 'node:perf_hooks'
+import { setImmediate } from 'node:timers/promises'
 import type { Client } from './client.ts'
-import type { Connections } from './connections.ts'
+import type { Connections, IsOurs } from './connections.ts'
 import { settlesWithin } from './deadline.ts'
-import { PortzeroError, messageOf } from './errors.ts'
 import type { BoundSocket } from './socket.ts'
-import type { Blocker, CloseReport } from './types.ts'
-
-/** What a server consists of, as far as closing it goes. */
-export interface Parts {
-  readonly url: string
-  readonly socket: BoundSocket
-  readonly connections: Connections
-  readonly client: Client
-  /** Tells the app that closing begins. */
-  readonly abort: () => void
-  /** Run in this order. */
-  readonly hooks: () => readonly Hook[]
-}
+import type { Blocker } from './types.ts'
 
 /** Work of the app's own to do when all answers are given. */
 export interface Hook {
@@ -23,67 +12,74 @@ export interface Hook {
   run(): unknown
 }
 
+/** What serves requests. */
+interface Serving {
+  readonly socket: BoundSocket
+  readonly connections: Connections
+  readonly client: Client
+}
+
+/** How long clients that connect all the time are taken in while closing, in ms. */
+const BACKLOG = 25
+
 /** What the end of cut connections, and then the hooks, get in ms where requests have used up the grace. */
 const AFTERWARDS = 50
 
 /**
- * Closes a server, in the order of the guide to closing: nothing new, then what is idle, then what is in flight, then what is
- * left, then the app's own hooks. Every wait is bounded. Throws `CLOSE_FAILED`, after all is closed, if a hook threw.
+ * Stops serving: nothing new, then what is idle, then what is in flight, then what is left. Every wait is bounded.
+ * Returns what was cut off.
  */
-export async function shutDown(
-  parts: Parts,
-  grace: number,
-  graceOfHooks: number,
-): Promise<CloseReport> {
-  const { socket, connections, client, abort } = parts
+export async function stopServing(serving: Serving, grace: number): Promise<Blocker[]> {
+  const { socket, connections, client } = serving
   const startedAt = performance.now()
-  const elapsed = (): number => performance.now() - startedAt
+  const left = (): number => grace - (performance.now() - startedAt)
+  const ours: IsOurs = (port) => client.owns(port)
 
-  abort()
   client.stop()
-  // What our own client was asked to send before is still to arrive.
-  const sending = client.sending()
-  if (sending !== undefined) {
-    await settlesWithin(
-      sending.then((ports) => connections.met(ports)),
-      grace,
-    )
-  }
+  await arrival(serving, left)
   socket.close()
   client.close()
 
-  const drained = connections.drain((port) => client.owns(port))
-  const blockers: Blocker[] = []
-  if (!(await settlesWithin(drained, grace - elapsed()))) {
-    blockers.push(...connections.cut())
-    await settlesWithin(Promise.all([client.destroy(), drained]), AFTERWARDS)
-  }
-
-  const failures: unknown[] = []
-  const deadline = Math.max(graceOfHooks, elapsed() + AFTERWARDS)
-  for (const { name, run } of parts.hooks()) {
-    const began = elapsed()
-    const work = (async () => run())().catch((error: unknown) => failures.push(error))
-    if (await settlesWithin(work, deadline - began)) continue
-    blockers.push({ kind: 'hook', method: name, path: '', ageMs: elapsed() - began })
-  }
-
-  connections.unwatch()
-
-  const report: CloseReport = {
-    outcome: blockers.length === 0 ? 'graceful' : 'forced',
-    durationMs: elapsed(),
-    blockers,
-  }
-  if (failures.length === 0) return report
-  throw closeFailed(parts.url, failures, report)
+  const drained = connections.drain(ours)
+  if (await settlesWithin(drained, left())) return []
+  const lost = connections.cut()
+  await settlesWithin(Promise.all([client.destroy(), drained]), AFTERWARDS)
+  return lost.map(({ bytesSent: _bytesSent, ...blocker }) => blocker)
 }
 
-function closeFailed(url: string, failures: unknown[], report: CloseReport): PortzeroError {
-  const cause = failures.length === 1 ? failures[0] : new AggregateError(failures)
-  return new PortzeroError(
-    'CLOSE_FAILED',
-    `The server at ${url} is closed, but ${failures.length === 1 ? 'a close hook' : `${failures.length} close hooks`} failed: ${failures.map(messageOf).join('; ')}`,
-    { cause, report },
-  )
+/** Lets arrive what clients have sent by now: a connection in the kernel's queue would be refused with its request. */
+async function arrival(
+  { connections, client }: Pick<Serving, 'connections' | 'client'>,
+  left: () => number,
+): Promise<void> {
+  const sending = client.sending()
+  if (sending !== undefined) {
+    const arrived = sending.then((ports) => connections.met(ports))
+    await settlesWithin(arrived, left())
+  }
+  // A turn of the event loop takes one connection, and reads what has come on those that it took before.
+  const startedAt = performance.now()
+  let seen: number
+  do {
+    seen = connections.count
+    await setImmediate()
+    await setImmediate()
+  } while (connections.count > seen && performance.now() - startedAt < Math.min(BACKLOG, left()))
+}
+
+/** Runs hooks one after another, for no longer than `ms`, or a little where that is over. */
+export async function runHooks(
+  hooks: readonly Hook[],
+  ms: number,
+): Promise<{ failures: unknown[]; hanging: Blocker[] }> {
+  const failures: unknown[] = []
+  const hanging: Blocker[] = []
+  const deadline = performance.now() + Math.max(ms, AFTERWARDS)
+  for (const { name, run } of hooks) {
+    const began = performance.now()
+    const work = (async () => run())().catch((error: unknown) => failures.push(error))
+    if (await settlesWithin(work, deadline - began)) continue
+    hanging.push({ kind: 'hook', method: name, path: '', ageMs: performance.now() - began })
+  }
+  return { failures, hanging }
 }

@@ -100,6 +100,20 @@ export interface ServeOptions {
    */
   port?: number | undefined
   /**
+   * Whether it speaks TLS. It does with a certificate that is made for it in memory, valid for `localhost`, `127.0.0.1`, `::1` and
+   * `host`; `fetch`, `dispatcher` and the runners' fixtures trust it, other clients with `ca`. A server that brings a certificate of
+   * its own keeps that.
+   * @default false
+   */
+  https?: boolean | undefined
+  /**
+   * Whether it speaks HTTP/2: with `https` beside HTTP/1.1, as clients choose; without it in clear text, and nothing else.
+   * For apps that have a `fetch` method, Node request listeners, Koa, and servers that speak HTTP/2 themselves; others, such as
+   * Express, are refused with `INVALID_OPTION`.
+   * @default false
+   */
+  http2?: boolean | undefined
+  /**
    * What must hold before the server counts as started, besides listening: a path that must answer below 400
    * (asked again until it does), or a function that is awaited, and fails the start if it throws.
    */
@@ -140,18 +154,66 @@ export interface LiveServer extends AsyncDisposable {
   /** The port it is bound to. */
   readonly port: number
   /**
+   * With `https: true`, the certificate of the authority that signed the server's, as PEM: what another client is to trust. One for all
+   * servers of this process. Undefined where the app has brought a certificate of its own.
+   */
+  readonly ca: string | undefined
+  /**
    * `fetch` on this server, over a pool of connections that is closed with it. A path is taken from `url`.
    * Throws a `PortzeroError` with code `SERVER_CLOSED` once closing has begun.
    */
   fetch(path: string | URL | Request, init?: RequestInit): Promise<Response>
   /** The pool that `fetch` uses, for other clients built on undici. Closed with the server. */
   readonly dispatcher: Dispatcher
+  /** What is not answered to its end at this moment, oldest first. */
+  inFlight(): readonly InFlight[]
+  /**
+   * Resolves when nothing is in flight. Rejects with `NOT_IDLE`, naming what is, after `timeout` ms (default 5,000).
+   * Event streams and upgraded connections, which end only when somebody ends them, do not count.
+   */
+  idle(options?: IdleOptions): Promise<void>
+  /** Resets all connections at once, as a network failure would. The server goes on listening. */
+  dropConnections(): void
+  /**
+   * Goes down and comes up again on the same port: closes as `close()` does, and listens anew. With `app: 'keep'` (the default)
+   * the app and its state stay, and no close hook runs; with `'rebuild'` its hooks run, and the target is loaded and built anew.
+   * Rejects with `PORT_IN_USE` if somebody took the port meanwhile; the server is closed then.
+   */
+  restart(options?: RestartOptions): Promise<CloseReport>
   /**
    * Stops accepting, lets requests in flight finish within `grace`, cuts off the rest, runs close hooks, and frees the port.
    * Takes no longer than `grace` plus a little. Call it as often as you like: all calls share the first closing.
    * Rejects with `CLOSE_FAILED`, after all is closed, if a close hook threw.
    */
   close(options?: CloseOptions): Promise<CloseReport>
+}
+
+/** A request that is not answered to its end, or a connection that became something else. */
+export interface InFlight {
+  /** `request`: not answered to its end. `stream`: an event stream. `upgrade`: a WebSocket, a tunnel, or another upgrade. */
+  readonly kind: 'request' | 'stream' | 'upgrade'
+  readonly method: string
+  /** Path with query. */
+  readonly path: string
+  /** Milliseconds since it began. */
+  readonly ageMs: number
+  /** Bytes of the answer that were handed over so far, headers included. */
+  readonly bytesSent: number
+  /** Title of the test that caused it, where a runner told. */
+  readonly test?: string | undefined
+}
+
+/** Options of {@link LiveServer.idle}. */
+export interface IdleOptions {
+  /** Milliseconds to wait. */
+  timeout?: number | undefined
+}
+
+/** Options of {@link LiveServer.restart}. */
+export interface RestartOptions {
+  app?: 'keep' | 'rebuild' | undefined
+  /** Milliseconds for work in flight; instead of the server's own `grace`. */
+  grace?: number | undefined
 }
 
 /** Options of {@link LiveServer.close}. */
@@ -172,8 +234,11 @@ export interface CloseReport {
 
 /** Something that was still busy when `grace` was over. */
 export interface Blocker {
-  /** `request`: not answered, or not to its end. `upgrade`: a WebSocket or other upgraded connection. `hook`: a close hook that did not end. */
-  readonly kind: 'request' | 'upgrade' | 'hook'
+  /**
+   * `request`: not answered, or not to its end. `stream`: an event stream whose client does not read. `upgrade`: a WebSocket that was
+   * told to close, or another upgraded connection. `hook`: a close hook that did not end.
+   */
+  readonly kind: 'request' | 'stream' | 'upgrade' | 'hook'
   /** Method of the request; for a hook its name. */
   readonly method: string
   /** Path with query of the request; empty for a hook. */

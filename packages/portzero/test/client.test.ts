@@ -128,3 +128,10 @@ test('can be aborted', async () => {
   controller.abort()
   expect((await answer).name).toBe('AbortError')
 })
+
+test('may have its pool closed by somebody else', async () => {
+  const server = await serve(echo)
+  await (await server.fetch('/')).text()
+  await server.dispatcher.close()
+  expect((await server.close()).outcome).toBe('graceful')
+})

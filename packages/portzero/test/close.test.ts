@@ -126,6 +126,7 @@ describe('loses no answer', () => {
     const client = await connect(server.port, request('/one') + request('/two') + request('/three'))
     await both.opened
     const closing = server.close()
+    while (await answers(server.port));
     release.open()
     expect((await closing).outcome).toBe('graceful')
     await client.ended
@@ -160,7 +161,7 @@ describe('loses no answer', () => {
     const answer = await new Promise<string>((resolve) =>
       socket.once('data', (data) => resolve(String(data))),
     )
-    expect(answer).toMatch(/^HTTP\/1.1 200 OK[^]*connection: close[^]*ok/i)
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK[^]*ok/i)
     expect((await closing).outcome).toBe('graceful')
   })
 })
@@ -179,6 +180,8 @@ test('tells a client of a request in flight that the connection will close', asy
   const answer = get(server.url, agent)
   await reached.opened
   const closing = server.close()
+  // Until nothing new is accepted, an answer is given as if there were no closing.
+  while (await answers(server.port));
   release.open()
   expect((await answer).headers.connection).toBe('close')
   await closing

@@ -124,7 +124,7 @@ test('a forced close is told in one paragraph', async () => {
   await lease.release()
   await answer
   expect(warn.mock.calls.flat().join('\n')).toMatch(
-    /closed by force after \d+ ms: GET \/never was unanswered after \d+ ms/,
+    /closed by force after \d+ ms. In its way: GET \/never, unanswered for \d+ ms/,
   )
   warn.mockRestore()
 })

@@ -63,12 +63,15 @@ const server = await serve(new Hono(), {
   isolation: 'inline',
   host: '127.0.0.1',
   port: 0,
+  https: true,
+  http2: false,
   ready: '/health',
   startTimeout: 1,
   grace: 1,
 })
 same(server)<LiveServer>(server)
 same(server.url)<string>('')
+same(server.ca)<string | undefined>(server.ca)
 const response: Response = await server.fetch('/', { method: 'POST', body: '' })
 same(await server.close({ grace: 5 }))<CloseReport>(await server.close())
 await using disposable: AsyncDisposable = server
@@ -104,6 +107,8 @@ await serve(async () => 'http://127.0.0.1')
 await serve(new Hono(), { prot: 3000 })
 // @ts-expect-error -- an option of the wrong type
 await serve(new Hono(), { port: '3000' })
+// @ts-expect-error -- the certificate is made here
+await serve(new Hono(), { https: { key: '', cert: '' } })
 // @ts-expect-error -- not in this version
 await serve(new Hono(), { isolation: 'thread' })
 // @ts-expect-error -- an option of close() of the wrong type

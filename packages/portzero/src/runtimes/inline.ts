@@ -1,30 +1,41 @@
-import http from 'node:http'
+import { listenerOf, serverOfFetch, serverOfListener, speaksHttp1 } from '../app-server.ts'
+import type { Protocol } from '../app-server.ts'
+import { encrypt } from '../encrypt.ts'
 import { PortzeroError, messageOf } from '../errors.ts'
 import { ListenCapture } from '../listen-capture.ts'
 import { loadModule } from '../module.ts'
 import type { BoundSocket } from '../socket.ts'
-import { findApp, serverOf } from '../target.ts'
+import { findApp, isHttp2, isSecure, serverOf } from '../target.ts'
 import type { Given, KnownApp, KnownTarget } from '../target.ts'
-import type { Factory, FactoryContext, FetchApp, NodeServer } from '../types.ts'
+import type { Factory, FactoryContext, NodeServer } from '../types.ts'
 
 /** Runs an app in this process. Whoever starts it calls `close()`, after a failed start too. */
 export class InlineRuntime {
   /** The server that was put on our socket. */
   server: NodeServer | undefined
-  readonly #socket: BoundSocket
   readonly #capture: ListenCapture
   readonly #put: (server: NodeServer) => void
+  #socket: BoundSocket
   #given: Given | undefined
+  readonly #protocol: Protocol
+  /** The server that was made for the app, as it brought none. */
+  #made: NodeServer | undefined
+  #decrypt: () => void = () => {}
   #closed = false
 
   /** `watch` is shown the server before it has any connection. */
-  constructor(socket: BoundSocket, watch: (server: NodeServer) => void) {
+  constructor(socket: BoundSocket, protocol: Protocol, watch: (server: NodeServer) => void) {
     this.#socket = socket
+    this.#protocol = protocol
     this.#put = (server) => {
+      const { certificate } = protocol
+      if (certificate !== undefined && !isSecure(server)) {
+        this.#decrypt = encrypt(server, certificate, socket.port)
+      }
       watch(server)
       this.server = server
       server.once('close', () => (this.#closed = true))
-      socket.put(server)
+      this.#socket.put(server)
     }
     this.#capture = new ListenCapture((server) => this.#put(server))
   }
@@ -35,6 +46,20 @@ export class InlineRuntime {
     const server = await this.#listen(this.#given)
     this.#capture.loaded()
     return server
+  }
+
+  /** True if the app has brought a certificate of its own, with a server that speaks TLS. */
+  get bringsCertificate(): boolean {
+    return this.server !== undefined && this.server !== this.#made && isSecure(this.server)
+  }
+
+  /** Puts the server on another socket, where the one that it had is closed. */
+  async resume(socket: BoundSocket): Promise<void> {
+    const { server } = this
+    this.#socket = socket
+    if (server === undefined) return
+    socket.put(server)
+    await listening(server)
   }
 
   /** The error of a start that takes too long: says how far it came. */
@@ -62,6 +87,7 @@ export class InlineRuntime {
       await this.#closeApp()
     } finally {
       this.#capture.end()
+      this.#decrypt()
     }
   }
 
@@ -85,9 +111,8 @@ export class InlineRuntime {
   async #listen(given: Given): Promise<NodeServer> {
     const server = await this.#serverFor(await this.#chosen(given))
     if (server !== this.#capture.caught) this.#put(server)
-    if (!server.listening) {
-      await new Promise<void>((resolve) => server.once('listening', () => resolve()))
-    }
+    await listening(server)
+    if (this.#protocol.http2 && !isHttp2(server)) throw speaksHttp1()
     return server
   }
 
@@ -101,12 +126,14 @@ export class InlineRuntime {
       case 'server':
         return known.server
       case 'fetch':
-        return serverOfFetch(known.app)
+        return (this.#made = await serverOfFetch(known.app, this.#protocol))
       case 'listener':
-        return http.createServer(known.listener as http.RequestListener)
+        return (this.#made = serverOfListener(known.listener, this.#protocol))
       case 'listening': {
         const own = serverOf(known)
         if (own?.listening === true) return own
+        const listener = this.#protocol.http2 ? listenerOf(known.app) : undefined
+        if (listener !== undefined) return (this.#made = serverOfListener(listener, this.#protocol))
         const { host, port } = this.#socket
         const listen = known.app.listen as (options: object) => unknown
         await attempt('The app failed to start', () =>
@@ -154,10 +181,9 @@ function belongsTo(app: KnownApp, server: NodeServer): boolean {
   return 'app' in app && handlers.includes(app.app)
 }
 
-async function serverOfFetch(app: FetchApp): Promise<NodeServer> {
-  const { createAdaptorServer } = await import('@hono/node-server')
-  const fetch = app.fetch.bind(app) as Parameters<typeof createAdaptorServer>[0]['fetch']
-  return createAdaptorServer({ fetch, overrideGlobalObjects: false })
+async function listening(server: NodeServer): Promise<void> {
+  if (server.listening) return
+  await new Promise<void>((resolve) => server.once('listening', () => resolve()))
 }
 
 /** Runs a part of the start that belongs to the user, and says so if it throws. */

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { runVitest } from './run.ts'
+
+test('a request in flight at the end is cut off and named', async () => {
+  const run = await runVitest('vitest-ends', { files: ['in-flight.test.ts'] })
+
+  expect(run).toMatchObject({ exitCode: 0, passed: 1, failed: 0 })
+  expect(run.output).toMatch(
+    /closed by force after \d+ ms. In its way: GET \/never-answered, unanswered for \d+ ms \(test "[^"]+"\)/,
+  )
+})
+
+test.for(['forks', 'threads', 'vmThreads', 'vmForks'])(
+  'a close hook that throws fails the run in %s, and the other servers are closed',
+  async (pool) => {
+    const run = await runVitest('vitest-ends', {
+      files: ['close-hook.test.ts'],
+      args: [`--pool=${pool}`],
+    })
+
+    expect(run).toMatchObject({ exitCode: 1, passed: 1, failed: 0 })
+    expect(run.output).toMatch(
+      /PortzeroError \[CLOSE_FAILED\]: .* a close hook failed: the database is still in use/,
+    )
+    expect(run.servers).toMatchObject([{ name: 'api', closed: 'gracefully' }, { name: 'server' }])
+  },
+)
+
+test('fake timers that a test leaves in place stop neither a limit nor the closing', async () => {
+  const run = await runVitest('vitest-fake-timers')
+
+  expect(run).toMatchObject({ exitCode: 1, passed: 1, failed: 1 })
+  expect(run.output).toMatch(/PortzeroError \[START_TIMEOUT\]: .* did not start within 2\d{3} ms/)
+  expect(run.servers).toMatchObject([{ closed: 'gracefully' }])
+})
+
+test.for(['forks', 'threads'])(
+  'a close hook that throws at the end of a worker in %s that is not isolated is printed',
+  async (pool) => {
+    const run = await runVitest('vitest-ends', {
+      files: ['close-hook.test.ts'],
+      args: ['--no-isolate', `--pool=${pool}`],
+    })
+
+    // Whether Vitest hears of it in time to fail the run is left to chance.
+    expect(run.output).toContain('✓ close-hook.test.ts (1 test)')
+    expect(run.output).toMatch(/^portzero: PortzeroError \[CLOSE_FAILED\]: .* still in use/m)
+    expect(run.servers).toMatchObject([{ name: 'api', closed: 'gracefully' }, { name: 'server' }])
+  },
+)

@@ -1,0 +1,162 @@
+import http from 'node:http'
+import net from 'node:net'
+import { serve } from 'portzero'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { failure, gate } from './support.ts'
+
+type Listener = (
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+) => void | Promise<void>
+
+/** An app whose requests to `/held…` are answered when `release` is called. */
+function holding(): { app: Listener; reached: Promise<void>; release(): void } {
+  const [reached, released] = [gate(), gate()]
+  const app: Listener = async (request, response) => {
+    if (request.url === '/events') {
+      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+      response.write('data: 1\n\n')
+      reached.open()
+      return
+    }
+    if (request.url?.startsWith('/held') === true) {
+      response.write('begun')
+      reached.open()
+      await released.opened
+    }
+    response.end()
+  }
+  return { app, reached: reached.opened, release: released.open }
+}
+
+test('says what is in flight, and how far it came', async () => {
+  const { app, reached, release } = holding()
+  await using server = await serve(app)
+  expect(server.inFlight()).toEqual([])
+  const answer = server.fetch('/held?a=1', { method: 'PUT' }).then((response) => response.text())
+  await reached
+  const [held, ...others] = server.inFlight()
+  expect(held).toEqual({
+    kind: 'request',
+    method: 'PUT',
+    path: '/held?a=1',
+    ageMs: expect.any(Number),
+    bytesSent: expect.any(Number),
+  })
+  expect(held?.bytesSent).toBeGreaterThan('begun'.length)
+  expect(others).toEqual([])
+  release()
+  await answer
+  await server.idle()
+  expect(server.inFlight()).toEqual([])
+})
+
+test('counts pipelined requests, and forgets them all when their client aborts', async () => {
+  const three = gate()
+  let seen = 0
+  await using server = await serve((_request: http.IncomingMessage, _response: unknown) => {
+    seen += 1
+    if (seen === 3) three.open()
+  })
+  const socket = net.connect(server.port, '127.0.0.1')
+  socket.write('GET /p HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3))
+  await three.opened
+  expect(server.inFlight().map(({ path }) => path)).toEqual(['/p', '/p', '/p'])
+  socket.resetAndDestroy()
+  await server.idle()
+  expect(server.inFlight()).toEqual([])
+})
+
+describe('idle()', () => {
+  test('waits for what is in flight', async () => {
+    const { app, reached, release } = holding()
+    await using server = await serve(app)
+    const answer = server.fetch('/held')
+    await reached
+    let idle = false
+    const waiting = server.idle().then(() => (idle = true))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(idle).toBe(false)
+    release()
+    await (await answer).text()
+    await waiting
+    expect(idle).toBe(true)
+  })
+
+  test('gives up, and names what is in flight', async () => {
+    const { app, reached, release } = holding()
+    await using server = await serve(app)
+    const answer = server.fetch('/held')
+    await reached
+    const error = await failure(server.idle({ timeout: 20 }))
+    expect(error.code).toBe('NOT_IDLE')
+    expect(error.message).toMatch(/within 20 ms: GET \/held, unanswered for \d+ ms/)
+    release()
+    await (await answer).text()
+  })
+
+  test('does not wait for event streams', async () => {
+    const { app, reached } = holding()
+    await using server = await serve(app)
+    const stream = await server.fetch('/events')
+    await reached
+    await server.idle({ timeout: 1_000 })
+    expect(server.inFlight()).toMatchObject([{ kind: 'stream', path: '/events' }])
+    await stream.body?.cancel()
+  })
+
+  test('refuses wrong options', async () => {
+    await using server = await serve(holding().app)
+    expect((await failure(server.idle({ timeout: -1 }))).code).toBe('INVALID_OPTION')
+  })
+})
+
+test('dropConnections() resets all connections, and the server goes on', async () => {
+  const { app, reached } = holding()
+  await using server = await serve(app)
+  const agent = new http.Agent({ keepAlive: true })
+  onTestFinished(() => agent.destroy())
+  const answer = new Promise((resolve) => {
+    http.get(`${server.url}/held`, { agent }, (response) => {
+      response.resume().once('error', resolve)
+    })
+  })
+  await reached
+  server.dropConnections()
+  expect(await answer).toMatchObject({ code: 'ECONNRESET' })
+  expect((await server.fetch('/')).status).toBe(200)
+})
+
+test('an event stream is ended, not cut, when the server closes', async () => {
+  const { app, reached } = holding()
+  const server = await serve(app, { grace: 5_000 })
+  const ended = new Promise<string>((resolve, reject) => {
+    http.get(`${server.url}/events`, { agent: false }, (response) => {
+      let body = ''
+      response.on('data', (chunk) => (body += String(chunk)))
+      response.once('end', () => resolve(body)).once('error', reject)
+    })
+  })
+  await reached
+  const report = await server.close()
+  expect(await ended).toBe('data: 1\n\n')
+  expect(report).toMatchObject({ outcome: 'graceful', blockers: [] })
+  expect(report.durationMs).toBeLessThan(2_500)
+})
+
+test('an app that writes to an event stream which was ended does no harm', async () => {
+  const server = await serve((_request: unknown, response: http.ServerResponse) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write('data: 1\n\n')
+    const end = response.end.bind(response)
+    response.end = (() => {
+      const ended = end()
+      response.write('data: 2\n\n')
+      return ended
+    }) as typeof response.end
+  })
+  const response = await server.fetch('/')
+  const closing = server.close()
+  expect(await response.text()).toBe('data: 1\n\n')
+  expect((await closing).outcome).toBe('graceful')
+})

@@ -1,0 +1,151 @@
+import http from 'node:http'
+import net from 'node:net'
+import Fastify from 'fastify'
+import { serve } from 'portzero'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { answers, failure, gate } from './support.ts'
+
+/** A factory of apps that count their requests, and say how often one was built and closed. */
+function counting(): {
+  factory: () => ReturnType<typeof Fastify>
+  built(): number
+  closed(): number
+} {
+  let [built, closed] = [0, 0]
+  const factory = (): ReturnType<typeof Fastify> => {
+    built += 1
+    let requests = 0
+    const app = Fastify()
+    app.get('/', async () => String((requests += 1)))
+    app.addHook('onClose', async () => void (closed += 1))
+    return app
+  }
+  return { factory, built: () => built, closed: () => closed }
+}
+
+const text = async (response: Promise<Response>): Promise<string> => (await response).text()
+
+describe('restart()', () => {
+  test('keeps the port, the app and its state', async () => {
+    const { factory, built, closed } = counting()
+    await using server = await serve(factory)
+    const { url, port } = server
+    expect(await text(server.fetch('/'))).toBe('1')
+    const report = await server.restart()
+    expect(report).toMatchObject({ outcome: 'graceful', blockers: [] })
+    expect([server.url, server.port]).toEqual([url, port])
+    expect(await text(server.fetch('/'))).toBe('2')
+    expect(await text(fetch(url))).toBe('3')
+    expect([built(), closed()]).toEqual([1, 0])
+  })
+
+  test('builds the app anew where it is told to', async () => {
+    const { factory, built, closed } = counting()
+    await using server = await serve(factory)
+    const { url } = server
+    expect(await text(server.fetch('/'))).toBe('1')
+    await server.restart({ app: 'rebuild' })
+    expect(await text(server.fetch('/'))).toBe('1')
+    expect(server.url).toBe(url)
+    expect([built(), closed()]).toEqual([2, 1])
+  })
+
+  test('closes connections, so that clients connect again', async () => {
+    let connections = 0
+    const app = http.createServer((_request, response) => void response.end('ok'))
+    app.on('connection', () => (connections += 1))
+    await using server = await serve(app)
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    onTestFinished(() => agent.destroy())
+    const get = (): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        http
+          .get(server.url, { agent }, (response) => response.resume().once('end', resolve))
+          .once('error', reject)
+      })
+    await get()
+    await get()
+    expect(connections).toBe(1)
+    await server.restart()
+    await get()
+    expect(connections).toBe(2)
+  })
+
+  test('lets requests in flight finish, and names those that it cuts off', async () => {
+    const reached = gate()
+    await using server = await serve((_request: unknown, _response: unknown) => reached.open())
+    const answer = failure(server.fetch('/hang'))
+    await reached.opened
+    const report = await server.restart({ grace: 10 })
+    expect(report).toMatchObject({ outcome: 'forced', blockers: [{ path: '/hang' }] })
+    await answer
+    expect(server.inFlight()).toEqual([])
+  })
+
+  test('again and again, and several at once, come one after another', async () => {
+    const { factory } = counting()
+    await using server = await serve(factory)
+    for (let round = 0; round < 5; round += 1) await server.restart()
+    await Promise.all([server.restart(), server.restart({ app: 'rebuild' }), server.restart()])
+    expect(await text(server.fetch('/'))).toBe('1')
+  })
+
+  test.each(['keep', 'rebuild'] as const)('is refused if the port was lost (%s)', async (app) => {
+    const stolen = gate()
+    let thief: net.Server | undefined
+    const target = http.createServer((_request, response) => void response.end('ok'))
+    const server = await serve(({ onClose }) => {
+      onClose(() => stolen.opened)
+      return target
+    })
+    const reached = gate()
+    // Takes the port as soon as it is given up: while a request that is in flight holds up the rest.
+    target.removeAllListeners('request')
+    target.on('request', () => reached.open())
+    const answer = failure(server.fetch('/hang'))
+    await reached.opened
+    const restarting = failure(server.restart({ app, grace: 200 }))
+    while (thief === undefined) {
+      // A listen() that fails takes no turn of the event loop.
+      await new Promise((resolve) => setImmediate(resolve))
+      thief = await holdPortOn(server.port).catch(() => undefined)
+    }
+    stolen.open()
+    const error = await restarting
+    expect(error.code).toBe('PORT_IN_USE')
+    await answer
+    await new Promise((resolve) => thief?.close(resolve))
+    await server.close()
+    expect(await answers(server.port)).toBe(false)
+  })
+
+  test('is refused after close()', async () => {
+    const server = await serve(counting().factory)
+    await server.close()
+    expect((await failure(server.restart())).code).toBe('SERVER_CLOSED')
+  })
+
+  test('is waited for by a close() that comes meanwhile', async () => {
+    const { factory, closed } = counting()
+    const server = await serve(factory)
+    const restarting = server.restart()
+    const report = await server.close()
+    await restarting
+    expect(report.outcome).toBe('graceful')
+    expect(closed()).toBe(1)
+    expect(await answers(server.port)).toBe(false)
+  })
+
+  test('refuses wrong options, and the server stays', async () => {
+    await using server = await serve(counting().factory)
+    const wrong = { app: 'again' } as unknown as { app: 'keep' }
+    expect((await failure(server.restart(wrong))).code).toBe('INVALID_OPTION')
+    expect(await text(server.fetch('/'))).toBe('1')
+  })
+})
+
+async function holdPortOn(port: number): Promise<net.Server> {
+  const holder = net.createServer().listen(port, '127.0.0.1')
+  await new Promise((resolve, reject) => holder.once('listening', resolve).once('error', reject))
+  return holder
+}

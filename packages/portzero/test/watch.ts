@@ -1,0 +1,57 @@
+import diagnostics from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
+import type { Kind } from 'fixture-apps/closing'
+import type { Client } from 'fixture-clients'
+import type { LiveServer } from 'portzero'
+import { answers } from './support.ts'
+
+/** Sees what a server leaves open, and what nobody handles, independently of what it says itself. */
+export class Watch {
+  readonly #sockets: Map<Socket, number | undefined> = new Map()
+  readonly #errors: unknown[] = []
+  readonly #opened: Set<{ destroy(): unknown }> = new Set()
+
+  constructor() {
+    diagnostics.subscribe('net.server.socket', this.#onSocket)
+    process.on('uncaughtExceptionMonitor', this.#onError)
+    process.on('unhandledRejection', this.#onError)
+  }
+
+  /** What clients open is to be added, and is destroyed in the end. */
+  get opened(): Set<{ destroy(): unknown }> {
+    return this.#opened
+  }
+
+  /** The connections of servers that are not closed, by the port at the client's end. */
+  left(): (number | undefined)[] {
+    return [...this.#sockets].filter(([socket]) => !socket.destroyed).map(([, port]) => port)
+  }
+
+  /** What was thrown or rejected, and not caught. */
+  unhandled(): unknown[] {
+    return this.#errors
+  }
+
+  async refuses({ port }: LiveServer): Promise<boolean> {
+    return !(await answers(port))
+  }
+
+  [Symbol.dispose](): void {
+    diagnostics.unsubscribe('net.server.socket', this.#onSocket)
+    process.off('uncaughtExceptionMonitor', this.#onError)
+    process.off('unhandledRejection', this.#onError)
+    for (const each of this.#opened) each.destroy()
+  }
+
+  readonly #onSocket = (message: unknown): void => {
+    const { socket } = message as { socket: Socket }
+    this.#sockets.set(socket, socket.remotePort)
+  }
+
+  readonly #onError = (error: unknown): void => void this.#errors.push(error)
+}
+
+/** True if a client can be sent to that kind of server. */
+export function suits({ needs }: Client, { abilities }: Kind): boolean {
+  return needs.every((ability) => abilities.includes(ability))
+}

@@ -1,0 +1,6 @@
+export { liveServer } from './fixture.ts'
+export type { LiveServerFixtures, LiveServerOptions } from './fixture.ts'
+export { globalServer } from './global-server.ts'
+export type { GlobalServerOptions, GlobalSetup } from './global-server.ts'
+export type { LiveServer } from 'portzero'
+export type { Lingering, SharedContext } from 'portzero/shared'

@@ -1,0 +1,31 @@
+import type { Lease } from 'portzero/shared'
+
+const held: Set<Lease> = new Set()
+const failures: unknown[] = []
+
+/** Notes a lease that a teardown will give back. */
+export function hold(lease: Lease): Lease {
+  held.add(lease)
+  return lease
+}
+
+/**
+ * Gives a lease back in a teardown. A failure is told to `onFailure` at once, but thrown by the last of all that are held:
+ * Vitest skips the teardowns that come after one that throws, and their servers would stay.
+ */
+export async function giveBack(
+  lease: Lease,
+  onFailure: (error: unknown) => unknown,
+): Promise<void> {
+  if (!held.has(lease)) return
+  try {
+    await lease.release()
+  } catch (error) {
+    await onFailure(error)
+    failures.push(error)
+  }
+  held.delete(lease)
+  if (held.size > 0 || failures.length === 0) return
+  const all = failures.splice(0)
+  throw all.length === 1 ? all[0] : new AggregateError(all, all.map(String).join('\n'))
+}
