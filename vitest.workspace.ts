@@ -1,14 +1,31 @@
 import type { TestProjectInlineConfiguration } from 'vitest/config'
 
+// Loaded by Node, as for users: outside of node_modules Vite would take them for sources.
+const server = { deps: { external: [/\/packages\/[^/]+\/dist\//] } }
+
+// In files of this name closing has to keep to its times, on a machine that does nothing else.
+const timed = 'test/hostile*.test.ts'
+
 // Vitest 4 and later ignore a file of this name; vitest.config.ts reads it.
 const projects: TestProjectInlineConfiguration[] = [
+  {
+    test: {
+      name: 'closing',
+      root: 'packages/portzero',
+      include: [timed],
+      server,
+      maxWorkers: 1,
+      sequence: { groupOrder: 0 },
+    },
+  },
   ...['portzero', 'vitest', 'playwright'].map((name) => ({
     test: {
       name,
       root: `packages/${name}`,
       include: ['test/**/*.test.ts'],
-      // Loaded by Node, as for users: outside of node_modules Vite would take them for sources.
-      server: { deps: { external: [/\/packages\/[^/]+\/dist\//] } },
+      exclude: [timed],
+      server,
+      sequence: { groupOrder: 1 },
     },
   })),
   {
@@ -20,8 +37,7 @@ const projects: TestProjectInlineConfiguration[] = [
       testTimeout: 120_000,
       hookTimeout: 120_000,
       maxWorkers: 2,
-      // After the others, which measure time.
-      sequence: { groupOrder: 1 },
+      sequence: { groupOrder: 2 },
     },
   },
 ]

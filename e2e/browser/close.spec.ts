@@ -4,6 +4,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { test as base, expect } from '@playwright/test'
 import type { Page } from '@playwright/test'
+import { Stage, kinds } from 'fixture-apps/closing'
 import { serve } from 'portzero'
 
 // A page of a profile that is kept: only there Chromium opens connections ahead.
@@ -53,6 +54,44 @@ test('connections that a page keeps alive do not hold up the closing', async ({ 
   expect(report).toMatchObject({ outcome: 'graceful', blockers: [] })
   await expect(page.goto(server.url)).rejects.toThrow('ERR_CONNECTION_REFUSED')
 })
+
+// Those that answer whatever else a browser asks for, such as an icon.
+const complete = new Set(['a Hono app with WebSockets', 'an Express app', 'a Fastify instance'])
+for (const kind of kinds.filter(({ name }) => complete.has(name))) {
+  test(`a page with a WebSocket, an event stream and preconnects sees them end: ${kind.name}`, async ({
+    profilePage: page,
+  }, testInfo) => {
+    await using server = await serve(await kind.create(new Stage()))
+    await page.goto(server.url)
+    const seen = page.evaluate(async () => {
+      const link = document.createElement('link')
+      Object.assign(link, { rel: 'preconnect', href: location.origin, crossOrigin: 'anonymous' })
+      document.head.append(link)
+      const socket = new WebSocket(`ws://${location.host}/socket`)
+      const source = new EventSource('/events')
+      const closed = new Promise<number>((resolve) => {
+        socket.addEventListener('close', ({ code }) => resolve(code))
+      })
+      const ended = new Promise<string>((resolve) => {
+        source.addEventListener('error', () => {
+          source.close()
+          resolve('ended')
+        })
+      })
+      await new Promise((resolve) => socket.addEventListener('open', resolve))
+      await new Promise((resolve) => source.addEventListener('message', resolve))
+      document.title = 'open'
+      return Promise.all([closed, ended])
+    })
+    await expect(page).toHaveTitle('open')
+
+    const report = await server.close()
+
+    expect(await seen).toEqual([1001, 'ended'])
+    expect(report).toMatchObject({ outcome: 'graceful', blockers: [] })
+    testInfo.annotations.push({ type: 'closed in', description: `${report.durationMs} ms` })
+  })
+}
 
 test('a page gets the whole answer that was under way', async ({ page }) => {
   const app = createServer()

@@ -4,9 +4,25 @@ import type { Duplex } from 'node:stream'
 const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9])
 
 /**
- * Tells the client of a WebSocket that the server goes away. The library that serves it sees the client's answer as a close
+ * Tells the client of a WebSocket that the server goes away. The library that serves it takes the client's answer for a close
  * of the client's, and ends the connection.
  */
 export function sayGoodbye(socket: Duplex): void {
-  if (socket.writable) socket.write(GOING_AWAY)
+  if (!socket.writable) return
+  socket.write(GOING_AWAY)
+  // No frame may follow. The library would answer the client's answer, and Chromium takes that for a failure (1006).
+  const end = socket.end.bind(socket)
+  socket.write = (...args: unknown[]): boolean => {
+    dropped(args)
+    return true
+  }
+  socket.end = (...args: unknown[]): typeof socket => {
+    dropped(args)
+    return end()
+  }
+}
+
+function dropped(args: unknown[]): void {
+  const callback = args.at(-1)
+  if (typeof callback === 'function') process.nextTick(callback)
 }
