@@ -55,6 +55,24 @@ test('connections that a page keeps alive do not hold up the closing', async ({ 
   await expect(page.goto(server.url)).rejects.toThrow('ERR_CONNECTION_REFUSED')
 })
 
+/** In the page: opens what keeps a server busy, calls the page `open`, and says how all of it ended. */
+const watching = `(async () => {
+  const preconnect = { rel: 'preconnect', href: location.origin, crossOrigin: 'anonymous' }
+  document.head.append(Object.assign(document.createElement('link'), preconnect))
+  const socket = new WebSocket('ws://' + location.host + '/socket')
+  const source = new EventSource('/events')
+  const closed = new Promise((resolve) => {
+    socket.addEventListener('close', ({ code }) => resolve(code))
+  })
+  const ended = new Promise((resolve) => {
+    source.addEventListener('error', () => resolve(source.close() ?? 'ended'))
+  })
+  await new Promise((resolve) => socket.addEventListener('open', resolve))
+  await new Promise((resolve) => source.addEventListener('message', resolve))
+  document.title = 'open'
+  return Promise.all([closed, ended])
+})()`
+
 // Those that answer whatever else a browser asks for, such as an icon.
 const complete = new Set(['a Hono app with WebSockets', 'an Express app', 'a Fastify instance'])
 for (const kind of kinds.filter(({ name }) => complete.has(name))) {
@@ -63,26 +81,7 @@ for (const kind of kinds.filter(({ name }) => complete.has(name))) {
   }, testInfo) => {
     await using server = await serve(await kind.create(new Stage()))
     await page.goto(server.url)
-    const seen = page.evaluate(async () => {
-      const link = document.createElement('link')
-      Object.assign(link, { rel: 'preconnect', href: location.origin, crossOrigin: 'anonymous' })
-      document.head.append(link)
-      const socket = new WebSocket(`ws://${location.host}/socket`)
-      const source = new EventSource('/events')
-      const closed = new Promise<number>((resolve) => {
-        socket.addEventListener('close', ({ code }) => resolve(code))
-      })
-      const ended = new Promise<string>((resolve) => {
-        source.addEventListener('error', () => {
-          source.close()
-          resolve('ended')
-        })
-      })
-      await new Promise((resolve) => socket.addEventListener('open', resolve))
-      await new Promise((resolve) => source.addEventListener('message', resolve))
-      document.title = 'open'
-      return Promise.all([closed, ended])
-    })
+    const seen = page.evaluate(watching)
     await expect(page).toHaveTitle('open')
 
     const report = await server.close()
