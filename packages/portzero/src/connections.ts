@@ -34,8 +34,8 @@ interface Connection {
   usedAt?: number
   /** Set once its closing has begun. */
   ending?: 'when answered' | 'by its client'
-  /** Until when its client, who is not told that it ends, may have a request on the wire. */
-  lingersUntil: number
+  /** True if its last answer was on its way before it could tell the client that the connection ends. */
+  untold: boolean
 }
 
 /**
@@ -162,6 +162,7 @@ export class Connections {
     for (const { socket, stream, session } of this.#connections) {
       // A session resets its streams itself; a socket that is reset under it would never tell that it closed.
       if (session !== undefined) session.destroy()
+      else if (isEnding(stream)) socket.destroy()
       else socket.resetAndDestroy()
       stream.destroy()
     }
@@ -193,7 +194,7 @@ export class Connections {
       socket,
       stream: socket,
       exchanges: new Set(),
-      lingersUntil: 0,
+      untold: false,
     }
     this.#opened += 1
     this.#connections.add(connection)
@@ -265,7 +266,7 @@ export class Connections {
       if (connection.exchanges.size > 0) return
       if (connection.ending === 'by its client') linger(connection, LINGER)
       if (connection.ending !== 'when answered') return
-      if (performance.now() < connection.lingersUntil) linger(connection, LINGER)
+      if (connection.untold) linger(connection, LINGER)
       else closeSoon(connection)
     }
     what.answer?.once('finish', ended).once('close', ended)
@@ -296,20 +297,20 @@ function end(connection: Connection, ours: IsOurs): void {
   connection.session?.close()
   if (connection.exchanges.size > 0) return announceLast(connection)
   if (connection.session !== undefined) return giveUp(connection)
-  const sinceUse = performance.now() - (connection.usedAt ?? -Infinity)
-  if (sinceUse < LINGER) return linger(connection, LINGER - sinceUse)
-  connection.socket.destroy()
+  if (connection.usedAt === undefined) return void connection.socket.destroy()
+  linger(connection, LINGER - (performance.now() - connection.usedAt))
 }
 
-/** Closes a connection after `ms`, unless a request has come on it by then. */
+/** Closes a connection that was used after `ms`, unless a request has come on it by then. */
 function linger(connection: Connection, ms: number): void {
   connection.ending ??= 'by its client'
-  setTimeout(() => {
-    // Where the process was too busy to look: a client in it still has to read its last answer and to ask again.
+  // Also where the time is over: a process that was busy for long has not seen yet what has come meanwhile.
+  const look = (): void =>
     afterTurns(TURNS, () => {
       if (connection.exchanges.size === 0) closeSoon(connection)
     })
-  }, ms)
+  if (ms > 0) setTimeout(look, ms)
+  else look()
 }
 
 /** Ends a session that its client does not end, though it has nothing in flight: it may have sent half a frame. */
@@ -328,7 +329,7 @@ function announceLast(connection: Connection): void {
   const answer = [...connection.exchanges].at(-1)?.answer
   if (answer === undefined || !('setHeader' in answer)) return
   // An answer that is on its way already cannot say so, and its client may ask again as soon as it has it.
-  if (answer.headersSent) connection.lingersUntil = performance.now() + LINGER
+  if (answer.headersSent) connection.untold = answer.writableEnded
   else answer.setHeader('connection', 'close')
 }
 
@@ -336,6 +337,11 @@ function announceLast(connection: Connection): void {
 function closeSoon({ stream, session }: Connection): void {
   if (session === undefined) stream.destroySoon()
   else session.close()
+}
+
+/** True while the end of a connection is under way. A reset fails then, and Node leaves its handle open for ever. */
+function isEnding({ writableEnded, writableFinished }: Socket): boolean {
+  return writableEnded && !writableFinished
 }
 
 function haveSamePeer(a: Socket, b: Socket): boolean {

@@ -8,7 +8,7 @@ import { PortzeroError, messageOf } from './errors.ts'
 import type { Settings } from './options.ts'
 import { Readiness } from './ready.ts'
 import { InlineRuntime } from './runtimes/inline.ts'
-import { runHooks, stopServing } from './shutdown.ts'
+import { AFTERWARDS, runHooks, stopServing } from './shutdown.ts'
 import type { Hook } from './shutdown.ts'
 import { BoundSocket } from './socket.ts'
 import { isHttp2, isSecure } from './target.ts'
@@ -128,7 +128,7 @@ export class Life {
     // The app first: its hooks may still use what the factory opened.
     const hooks = [{ name: 'close', run: () => this.#runtime.close() }, ...this.#hooks]
     const spent = performance.now() - startedAt
-    const { failures, hanging } = await runHooks(hooks, graceOfHooks - spent)
+    const { failures, hanging } = await runHooks(hooks, graceOfHooks + AFTERWARDS - spent)
     this.connections.unwatch()
     const report = reportOf([...blockers, ...hanging], startedAt)
     if (failures.length > 0) throw closeFailed(this.url, failures, report)

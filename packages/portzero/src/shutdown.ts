@@ -22,8 +22,8 @@ interface Serving {
 /** How long clients that connect all the time are taken in while closing, in ms. */
 const BACKLOG = 25
 
-/** What the end of cut connections, and then the hooks, get in ms where requests have used up the grace. */
-const AFTERWARDS = 50
+/** What the end of cut connections, and then the hooks, get together in ms where requests have used up the grace. */
+export const AFTERWARDS = 50
 
 /**
  * Stops serving: nothing new, then what is idle, then what is in flight, then what is left. Every wait is bounded.
@@ -43,7 +43,7 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
   const drained = connections.drain(ours)
   if (await settlesWithin(drained, left())) return []
   const lost = connections.cut()
-  await settlesWithin(Promise.all([client.destroy(), drained]), AFTERWARDS)
+  await settlesWithin(Promise.all([client.destroy(), drained]), left() + AFTERWARDS)
   return lost.map(({ bytesSent: _bytesSent, ...blocker }) => blocker)
 }
 
@@ -67,14 +67,14 @@ async function arrival(
   } while (connections.count > seen && performance.now() - startedAt < Math.min(BACKLOG, left()))
 }
 
-/** Runs hooks one after another, for no longer than `ms`, or a little where that is over. */
+/** Runs hooks one after another, for no longer than `ms` in all. Where that is over, each is still begun. */
 export async function runHooks(
   hooks: readonly Hook[],
   ms: number,
 ): Promise<{ failures: unknown[]; hanging: Blocker[] }> {
   const failures: unknown[] = []
   const hanging: Blocker[] = []
-  const deadline = performance.now() + Math.max(ms, AFTERWARDS)
+  const deadline = performance.now() + ms
   for (const { name, run } of hooks) {
     const began = performance.now()
     const work = (async () => run())().catch((error: unknown) => failures.push(error))
