@@ -74,7 +74,7 @@ export async function loaded(subject, how) {
     const child = new Child(SERVER, [subject.app, actual(subject, side)])
     const port = await child.ask()
     const ask = (/** @type {number} */ seconds) => load(port, { connections: CONNECTIONS, seconds })
-    await ask(1)
+    await ask(0.7)
     const measure = async () => {
       const before = await child.ask(0)
       const { count, seconds } = await ask(how.burst)

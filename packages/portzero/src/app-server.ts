@@ -17,11 +17,33 @@ export async function serverOfFetch(app: FetchApp, protocol: Protocol): Promise<
   const fetch = app.fetch.bind(app) as Parameters<typeof createAdaptorServer>[0]['fetch']
   const createServer = (_options: object, listener: NodeListener): NodeServer =>
     serverOfListener(listener, protocol)
-  return createAdaptorServer({
+  const { Request: NodeRequest, Response: NodeResponse } = globalThis
+  const server = createAdaptorServer({
     fetch,
-    overrideGlobalObjects: false,
     createServer: createServer as typeof http.createServer,
   })
+  acceptInstances(globalThis.Request, NodeRequest)
+  acceptInstances(globalThis.Response, NodeResponse)
+  return server
+}
+
+/**
+ * The adapter puts lighter classes in the place of Node's, which make Hono several times as fast. What Node's own `fetch` gives
+ * is an instance of them too after this, as it was before.
+ */
+function acceptInstances(lighter: Class, node: Class): void {
+  if (lighter === node) return
+  Object.defineProperty(lighter, Symbol.hasInstance, {
+    configurable: true,
+    value(this: unknown, value: unknown): boolean {
+      const prototype = this === lighter ? node.prototype : (this as Class).prototype
+      return Object.prototype.isPrototypeOf.call(prototype, value as object)
+    },
+  })
+}
+
+interface Class {
+  readonly prototype: object
 }
 
 /** A server for a Node request listener. One for HTTP/1.1 is not encrypted yet. */

@@ -55,9 +55,10 @@ export class Client {
     }
   }
 
-  /** True of the connections of this client, by the port at its end. */
-  owns(port: number | undefined): boolean {
-    return port !== undefined && this.#ports.has(port)
+  /** True of the connections of this client, as its server sees them. */
+  owns(socket: Socket): boolean {
+    // The port is asked of the system for each: only where there is any.
+    return this.#ports.size > 0 && this.#ports.has(socket.remotePort ?? 0)
   }
 
   /** Takes no more requests. Those on their way to the server go on. */

@@ -3,9 +3,10 @@ import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
-import { setImmediate, setTimeout } from 'node:timers'
+import { setTimeout } from 'node:timers'
 import { endEventStream, isEventStream } from './event-stream.ts'
 import type { Answer } from './event-stream.ts'
+import { TURNS, turns } from './turns.ts'
 import type { InFlight, NodeServer } from './types.ts'
 import { sayGoodbye } from './web-socket.ts'
 
@@ -17,10 +18,10 @@ interface Exchange {
   /** What the socket had sent before. */
   readonly sentBefore: number
   /** None where the connection became something else. */
-  readonly answer?: Answer
+  readonly answer: Answer | undefined
   /** The WebSocket that the connection became. */
-  readonly webSocket?: Duplex
-  readonly test?: string | undefined
+  readonly webSocket: Duplex | undefined
+  readonly test: string | undefined
 }
 
 /** A connection of a client, and what is in flight on it. */
@@ -44,11 +45,8 @@ interface Connection {
  */
 const LINGER = 25
 
-/** Turns of the event loop in which a client in this process reads an answer, sends a request, and the request arrives. */
-const TURNS = 3
-
-/** Says of a connection, by the port of its client, whether that client is our own. */
-export type IsOurs = (port: number | undefined) => boolean
+/** Says of a connection whether its client is our own. */
+export type IsOurs = (socket: Socket) => boolean
 
 /**
  * Knows every connection of a server and what is in flight on it, and closes them. What is in flight is counted per
@@ -225,28 +223,29 @@ export class Connections {
 
   #streamed(stream: ServerHttp2Stream, headers: Record<string, string>): void {
     const { ':method': method = 'GET', ':path': path = '/' } = headers
-    if (stream.session !== undefined) this.#began(stream.session, method, path, { answer: stream })
+    if (stream.session !== undefined) this.#began(stream.session, method, path, stream)
   }
 
   #requested(request: IncomingMessage, response: ServerResponse): void {
     // HTTP/2 has announced the same request as a stream.
     if (request.httpVersionMajor >= 2) return
     const { method = 'GET', url = '/', socket } = request
-    const connection = this.#began(socket, method, url, { answer: response })
+    const connection = this.#began(socket, method, url, response)
     if (connection !== undefined && this.#endingFor !== undefined) end(connection, this.#endingFor)
   }
 
   #upgraded(request: IncomingMessage, socket: Socket): void {
     const { method = 'GET', url = '/', headers } = request
     const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket'
-    this.#began(socket, method, url, isWebSocket ? { webSocket: socket } : {})
+    this.#began(socket, method, url, undefined, isWebSocket ? socket : undefined)
   }
 
   #began(
     part: Socket | Http2Session,
     method: string,
     path: string,
-    what: Pick<Exchange, 'answer' | 'webSocket'>,
+    answer: Answer | undefined,
+    webSocket?: Duplex,
   ): Connection | undefined {
     const connection = this.#byPart.get(part)
     if (connection === undefined) return undefined
@@ -256,7 +255,8 @@ export class Connections {
       startedAt: performance.now(),
       sentBefore: connection.socket.bytesWritten,
       test: this.test,
-      ...what,
+      answer,
+      webSocket,
     }
     connection.exchanges.add(exchange)
     const ended = (): void => {
@@ -269,11 +269,13 @@ export class Connections {
       if (connection.untold) linger(connection, LINGER)
       else closeSoon(connection)
     }
-    what.answer?.once('finish', ended).once('close', ended)
+    // Not once(): what removes them again costs more than to be told twice.
+    answer?.on('finish', ended).on('close', ended)
     return connection
   }
 
   #ended(): void {
+    if (this.#onEnded.length === 0) return
     for (const look of this.#onEnded.splice(0)) look()
   }
 }
@@ -292,25 +294,28 @@ function end(connection: Connection, ours: IsOurs): void {
     const open = connection.socket.bytesWritten > sentBefore
     if (webSocket !== undefined && open) sayGoodbye(webSocket)
   }
-  if (ours(connection.socket.remotePort)) return linger(connection, LINGER)
+  if (ours(connection.socket)) return linger(connection, LINGER)
   connection.ending = 'when answered'
   connection.session?.close()
   if (connection.exchanges.size > 0) return announceLast(connection)
   if (connection.session !== undefined) return giveUp(connection)
-  if (connection.usedAt === undefined) return void connection.socket.destroy()
-  linger(connection, LINGER - (performance.now() - connection.usedAt))
+  const sinceUse = performance.now() - (connection.usedAt ?? -Infinity)
+  if (sinceUse < LINGER) return linger(connection, LINGER - sinceUse)
+  connection.socket.destroy()
 }
 
 /** Closes a connection that was used after `ms`, unless a request has come on it by then. */
 function linger(connection: Connection, ms: number): void {
   connection.ending ??= 'by its client'
-  // Also where the time is over: a process that was busy for long has not seen yet what has come meanwhile.
-  const look = (): void =>
-    afterTurns(TURNS, () => {
-      if (connection.exchanges.size === 0) closeSoon(connection)
-    })
-  if (ms > 0) setTimeout(look, ms)
-  else look()
+  setTimeout(() => {
+    // A process that was busy has not seen yet what has come meanwhile.
+    void afterTurns(connection)
+  }, ms)
+}
+
+async function afterTurns(connection: Connection): Promise<void> {
+  await turns(TURNS)
+  if (connection.exchanges.size === 0) closeSoon(connection)
 }
 
 /** Ends a session that its client does not end, though it has nothing in flight: it may have sent half a frame. */
@@ -320,16 +325,12 @@ function giveUp({ session, exchanges }: Connection): void {
   }, LINGER)
 }
 
-function afterTurns(turns: number, then: () => void): void {
-  setImmediate(() => (turns > 1 ? afterTurns(turns - 1, then) : then()))
-}
-
 /** Tells the client, with the last answer that is due on the connection, that no further one comes. */
 function announceLast(connection: Connection): void {
   const answer = [...connection.exchanges].at(-1)?.answer
   if (answer === undefined || !('setHeader' in answer)) return
   // An answer that is on its way already cannot say so, and its client may ask again as soon as it has it.
-  if (answer.headersSent) connection.untold = answer.writableEnded
+  if (answer.headersSent) connection.untold = answer.writableEnded && !isEventStream(answer)
   else answer.setHeader('connection', 'close')
 }
 

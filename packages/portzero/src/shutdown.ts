@@ -1,9 +1,9 @@
 import { performance } from 'node:perf_hooks'
-import { setImmediate } from 'node:timers/promises'
 import type { Client } from './client.ts'
 import type { Connections, IsOurs } from './connections.ts'
 import { settlesWithin } from './deadline.ts'
 import type { BoundSocket } from './socket.ts'
+import { TURNS, turns } from './turns.ts'
 import type { Blocker } from './types.ts'
 
 /** Work of the app's own to do when all answers are given. */
@@ -33,7 +33,7 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
   const { socket, connections, client } = serving
   const startedAt = performance.now()
   const left = (): number => grace - (performance.now() - startedAt)
-  const ours: IsOurs = (port) => client.owns(port)
+  const ours: IsOurs = (end) => client.owns(end)
 
   client.stop()
   await arrival(serving, left)
@@ -62,8 +62,7 @@ async function arrival(
   let seen: number
   do {
     seen = connections.count
-    await setImmediate()
-    await setImmediate()
+    await turns(TURNS)
   } while (connections.count > seen && performance.now() - startedAt < Math.min(BACKLOG, left()))
 }
 

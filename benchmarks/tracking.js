@@ -1,0 +1,21 @@
+// @ts-check
+// What it costs to know what is in flight: answers under load, of a bare server and of portzero's, in turn.
+// Only where both sides answer by the same code: for apps with a fetch method, `start` shows what the adapter adds.
+import { machine, printTable } from './lib/table.js'
+import { loaded } from './start/kinds.js'
+
+/** Less than 3 % of throughput. */
+const target = { least: 0.97 }
+
+const bursts = { rounds: 5, pairs: 12, seconds: 6, burst: 0.25 }
+
+console.log(machine())
+
+console.log('\nUnder load, over 16 connections')
+printTable([
+  ...(await loaded({ name: 'node:http', app: 'http', target }, bursts)),
+  ...(await loaded({ name: 'fastify', app: 'fastify', target }, bursts)),
+  ...(await loaded({ name: 'node:http beside itself', app: 'http', control: true }, bursts)),
+])
+
+console.log(`\n${machine()}`)
