@@ -1,5 +1,6 @@
 import http from 'node:http'
 import http2 from 'node:http2'
+import type * as HonoAdapter from '@hono/node-server'
 import type { Certificate } from './certificate.ts'
 import { PortzeroError } from './errors.ts'
 import type { FetchApp, ListeningApp, NodeListener, NodeServer } from './types.ts'
@@ -11,9 +12,13 @@ export interface Protocol {
   readonly http2: boolean
 }
 
+/** Loaded for the first app that needs it, and kept: even a second import() takes its time. */
+let adapter: Promise<typeof HonoAdapter> | undefined
+
 /** A server for an app with a `fetch` method. One for HTTP/1.1 is not encrypted yet. */
 export async function serverOfFetch(app: FetchApp, protocol: Protocol): Promise<NodeServer> {
-  const { createAdaptorServer } = await import('@hono/node-server')
+  adapter ??= import('@hono/node-server')
+  const { createAdaptorServer } = await adapter
   const fetch = app.fetch.bind(app) as Parameters<typeof createAdaptorServer>[0]['fetch']
   const createServer = (_options: object, listener: NodeListener): NodeServer =>
     serverOfListener(listener, protocol)

@@ -19,6 +19,9 @@ interface Serving {
   readonly client: Client
 }
 
+/** Turns of the event loop that take in what waits, from wherever in a turn they are begun. */
+const ONE_LOOK = 2
+
 /** How long clients that connect all the time are taken in while closing, in ms. */
 const BACKLOG = 25
 
@@ -41,7 +44,7 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
   client.close()
 
   const drained = connections.drain(ours)
-  if (await settlesWithin(drained, left())) return []
+  if (connections.isEmpty || (await settlesWithin(drained, left()))) return []
   const lost = connections.cut()
   await settlesWithin(Promise.all([client.destroy(), drained]), left() + AFTERWARDS)
   return lost.map(({ bytesSent: _bytesSent, ...blocker }) => blocker)
@@ -62,7 +65,7 @@ async function arrival(
   let seen: number
   do {
     seen = connections.count
-    await turns(TURNS)
+    await turns(connections.isEmpty ? ONE_LOOK : TURNS)
   } while (connections.count > seen && performance.now() - startedAt < Math.min(BACKLOG, left()))
 }
 
@@ -76,9 +79,25 @@ export async function runHooks(
   const deadline = performance.now() + ms
   for (const { name, run } of hooks) {
     const began = performance.now()
-    const work = (async () => run())().catch((error: unknown) => failures.push(error))
-    if (await settlesWithin(work, deadline - began)) continue
+    const work = attempt(run, failures)
+    if (work === undefined || (await settlesWithin(work, deadline - began))) continue
     hanging.push({ kind: 'hook', method: name, path: '', ageMs: performance.now() - began })
   }
   return { failures, hanging }
+}
+
+/** Runs a hook. Returns a promise, which does not reject, for one that takes its time. */
+function attempt(run: () => unknown, failures: unknown[]): Promise<unknown> | undefined {
+  try {
+    const result = run()
+    if (!isThenable(result)) return undefined
+    return Promise.resolve(result).catch((error: unknown) => failures.push(error))
+  } catch (error) {
+    failures.push(error)
+    return undefined
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
