@@ -5,11 +5,23 @@ import type { Client } from 'fixture-clients'
 import type { LiveServer } from 'portzero'
 import { answers } from './support.ts'
 
+/** How often is looked whether the process stands still, in ms. */
+const TICK = 5
+const LINGER = 25
+
 /** Sees what a server leaves open, and what nobody handles, independently of what it says itself. */
 export class Watch {
   readonly #sockets: Map<Socket, number | undefined> = new Map()
   readonly #errors: unknown[] = []
   readonly #opened: Set<{ destroy(): unknown }> = new Set()
+
+  #turnedAt = performance.now()
+  #stood = 0
+  readonly #clock = setInterval(() => {
+    const now = performance.now()
+    this.#stood = Math.max(this.#stood, now - this.#turnedAt - TICK)
+    this.#turnedAt = now
+  }, TICK)
 
   constructor() {
     diagnostics.subscribe('net.server.socket', this.#onSocket)
@@ -20,6 +32,16 @@ export class Watch {
   /** What clients open is to be added, and is destroyed in the end. */
   get opened(): Set<{ destroy(): unknown }> {
     return this.#opened
+  }
+
+  /**
+   * True if the machine let this process stand still for longer than a connection that was just used is kept, as one does that
+   * is shared with others. What depends on time proves nothing then; says so on stderr.
+   */
+  stoodStill(): boolean {
+    const stood = Math.max(this.#stood, performance.now() - this.#turnedAt - TICK)
+    if (stood > LINGER) console.warn(`stood still for ${stood.toFixed(0)} ms: times not checked`)
+    return stood > LINGER
   }
 
   /** The connections of servers that are not closed, by the port at the client's end. */
@@ -37,6 +59,7 @@ export class Watch {
   }
 
   [Symbol.dispose](): void {
+    clearInterval(this.#clock)
     diagnostics.unsubscribe('net.server.socket', this.#onSocket)
     process.off('uncaughtExceptionMonitor', this.#onError)
     process.off('unhandledRejection', this.#onError)
