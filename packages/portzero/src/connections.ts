@@ -144,6 +144,11 @@ export class Connections {
     return this.#connections.size === 0
   }
 
+  /** True if no client can send anything more: each connection is ending by itself, or there is none. */
+  get isOver(): boolean {
+    return [...this.#connections].every(({ stream }) => stream.writableEnded)
+  }
+
   /** How many connections have come so far. */
   get count(): number {
     return this.#opened

@@ -58,7 +58,7 @@ async function arrival(
     await settlesWithin(arrived, left())
   }
   // Where nobody is connected a close is as quick as it can be: waiting for the chance of a connection would double its time.
-  if (connections.isEmpty) return
+  if (connections.isOver) return
   // A turn of the event loop takes one connection, and reads what has come on those that it took before.
   const startedAt = performance.now()
   let seen: number
