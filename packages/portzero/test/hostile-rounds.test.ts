@@ -7,12 +7,10 @@ import type { Client, Ending, Visit } from 'fixture-clients'
 import { serve } from 'portzero'
 import type { Blocker, CloseReport } from 'portzero'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { Watch, suits } from './watch.ts'
+import { A_LITTLE, Watch, suits } from './watch.ts'
 
 const ROUNDS = 100
 const GRACE = 100
-/** What a closing may take beyond the grace, in ms. */
-const A_LITTLE = 100
 /** The longest wait for the call of close(), and from there for the end of the work in flight, in ms. */
 const WAIT = 30
 /** What clients get to see that the server is gone, in ms. */

@@ -3,11 +3,9 @@ import type { Client } from 'fixture-clients'
 import { clients } from 'fixture-clients'
 import { serve } from 'portzero'
 import { describe, expect, test } from 'vitest'
-import { Watch, suits } from './watch.ts'
+import { A_LITTLE, Watch, suits } from './watch.ts'
 
 const GRACE = 300
-/** What a closing may take beyond the grace, in ms. */
-const A_LITTLE = 100
 /** What is in flight takes so much longer once closing has begun, in ms. */
 const WORK_LEFT = 50
 

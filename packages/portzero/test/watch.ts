@@ -7,7 +7,8 @@ import { answers } from './support.ts'
 
 /** How often is looked whether the process stands still, in ms. */
 const TICK = 5
-const LINGER = 25
+/** What a closing may take beyond the grace, in ms. */
+export const A_LITTLE = 100
 
 /** Sees what a server leaves open, and what nobody handles, independently of what it says itself. */
 export class Watch {
@@ -35,13 +36,13 @@ export class Watch {
   }
 
   /**
-   * True if the machine let this process stand still for longer than a connection that was just used is kept, as one does that
-   * is shared with others. What depends on time proves nothing then; says so on stderr.
+   * True if this process stood still for longer than closing may take beyond its grace, as it does on a machine that is shared
+   * with others. What depends on time proves nothing then; says so on stderr.
    */
   stoodStill(): boolean {
     const stood = Math.max(this.#stood, performance.now() - this.#turnedAt - TICK)
-    if (stood > LINGER) console.warn(`stood still for ${stood.toFixed(0)} ms: times not checked`)
-    return stood > LINGER
+    if (stood > A_LITTLE) console.warn(`stood still for ${stood.toFixed(0)} ms: times not checked`)
+    return stood > A_LITTLE
   }
 
   /** The connections of servers that are not closed, by the port at the client's end. */
