@@ -27,7 +27,7 @@ const suites = [
 ]
 
 try {
-  const ready = show('tsc -b packages') && show('node scripts/browser.js')
+  const ready = show('npm run --silent build') && show('node scripts/browser.js')
   const failed = ready ? suites.filter((suite) => !test(suite)) : suites
   console.log()
   if (!ready) console.log('The demo could not be set up.')

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 const root = join(import.meta.dirname, '..')
 const temporary = mkdtempSync(join(tmpdir(), 'portzero-test-'))
 
-const checks = ['format:check', 'lint', 'typecheck', 'knip', 'check:packages', 'browser']
+const checks = ['format:check', 'lint', 'typecheck', 'knip', 'check:packages', 'browser', 'asgi']
 const tally = join(root, 'scripts/tally')
 const vitest = `vitest run --allowOnly=false --reporter=default --reporter="${tally}/vitest.js"`
 const playwright = `playwright test --forbid-only --reporter="list,${tally}/playwright.js"`
@@ -28,6 +28,8 @@ let failed = 0
 const failures = []
 /** @type {string[]} */
 const skipped = []
+/** Groups of tests that could not be run, each with the reason, which its tests give when they are skipped. */
+const notRun = new Set()
 
 try {
   // Everything else works on what is built.
@@ -40,10 +42,12 @@ try {
 }
 
 console.log()
+for (const line of notRun) console.log(line)
 for (const line of skipped) console.log(`skipped: ${line}`)
 for (const line of failures) console.log(`failed: ${line}`)
 const parts = [`${passed} passed`, `${failed} failed`]
 if (skipped.length > 0) parts.push(`${skipped.length} skipped`)
+if (notRun.size > 0) parts.push(`${notRun.size} not run`)
 console.log(parts.join(', '))
 process.exitCode = failed > 0 ? 1 : 0
 
@@ -70,7 +74,11 @@ function test({ name, command, folder }) {
   if (!counts) return fail(name, `${end}, and no counts`, 1)
 
   passed += counts.passed
-  skipped.push(...counts.skipped.map((line) => `${name}: ${line}`))
+  for (const line of counts.skipped) {
+    const group = /not run: .*/.exec(line)?.[0]
+    if (group) notRun.add(group)
+    else skipped.push(`${name}: ${line}`)
+  }
   if (counts.failed > 0) fail(name, `${counts.failed} failed`, counts.failed)
   else if (end !== 'exit code 0') fail(name, `${end}, though no test failed`, 1)
   else if (counts.passed === 0) fail(name, 'no test was run', 1)

@@ -1,5 +1,5 @@
 import http from 'node:http'
-import http2 from 'node:http2'
+import type * as Http2 from 'node:http2'
 import type * as HonoAdapter from '@hono/node-server'
 import type { Certificate } from './certificate.ts'
 import { PortzeroError } from './errors.ts'
@@ -54,7 +54,9 @@ interface Class {
 /** A server for a Node request listener. One for HTTP/1.1 is not encrypted yet. */
 export function serverOfListener(listener: NodeListener, protocol: Protocol): NodeServer {
   if (!protocol.http2) return http.createServer(listener as http.RequestListener)
-  const answer = listener as unknown as Parameters<typeof http2.createServer>[1]
+  // Loaded where it is needed: it takes longer to load than all that is ours.
+  const http2 = process.getBuiltinModule('node:http2')
+  const answer = listener as unknown as Parameters<typeof Http2.createServer>[1]
   if (protocol.certificate === undefined) return http2.createServer(answer)
   const { key, cert } = protocol.certificate
   return http2.createSecureServer({ key, cert, allowHTTP1: true }, answer)

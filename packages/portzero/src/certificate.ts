@@ -22,21 +22,23 @@ let authority: Promise<Authority> | undefined
 const certificates: Map<string, Promise<Certificate>> = new Map()
 
 /**
- * The certificate of the servers that this process binds to `host`, signed by an authority of this process alone, so that who
+ * The certificate of the servers that this process binds to `host`, and that are reached as `advertised`, signed by an authority of this process alone, so that who
  * trusts one of its servers trusts all. It is made in memory, and gone with the process.
  */
-export function certificateFor(host: string): Promise<Certificate> {
-  const certificate = certificates.get(host) ?? make(host)
-  certificates.set(host, certificate)
+export function certificateFor(host: string, advertised?: string): Promise<Certificate> {
+  const hosts = advertised === undefined ? [host] : [host, advertised.replaceAll(/[[\]]/g, '')]
+  const key = hosts.join(' ')
+  const certificate = certificates.get(key) ?? make(hosts)
+  certificates.set(key, certificate)
   return certificate
 }
 
-async function make(host: string): Promise<Certificate> {
+async function make(names: readonly string[]): Promise<Certificate> {
   authority ??= makeAuthority()
   // Only those who want https wait for this to load.
   const { sign, toPem } = await import('./x509.ts')
   const [{ name, keys: signing, ca }, keys] = await Promise.all([authority, generateKeys()])
-  const hosts = [...new Set([...LOOPBACK, domainToASCII(host) || host])]
+  const hosts = [...new Set([...LOOPBACK, ...names.map((host) => domainToASCII(host) || host)])]
   const cert = await sign({ subject: 'portzero', issuer: name, keys, signing, hosts })
   const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
   return { key: toPem('PRIVATE KEY', key), cert, ca }

@@ -1,18 +1,22 @@
 import type { Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { setImmediate } from 'node:timers/promises'
-// Before undici.
-import './node-fetch.ts'
-import { Agent, Pool, buildConnector, fetch as undiciFetch } from 'undici'
-import type { Dispatcher } from 'undici'
+import type { Dispatcher, Pool } from 'undici'
 import { PortzeroError } from './errors.ts'
+import type { InFlight } from './types.ts'
+import { undici } from './undici.ts'
 
 /** What a client must know of its server. */
 export interface Peer {
   readonly url: string
+  /** Where others reach it, by which a redirect may name it. */
+  readonly publicUrl?: string | undefined
   readonly http2: boolean
   /** What its certificate is verified with, as PEM. Without it, it is not: nobody knows who signed it. */
   readonly ca?: string | undefined
+  /** The error to give instead of a network failure, if the server has died. */
+  death?(): Promise<PortzeroError | undefined>
 }
 
 /** The names that a certificate of ours stands for besides its host, as URLs have them. */
@@ -21,12 +25,22 @@ const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 /** How long a body that a test has not read may keep its connection after the server is gone, in ms. */
 const UNREAD_BODY = 1_000
 
+interface Pending {
+  method: string
+  path: string
+  readonly test: string | undefined
+  readonly startedAt: number
+}
+
 /** The server's own client: `fetch` over a pool of connections. Opened with the first request, closed with the server. */
 export class Client {
+  /** Title of the test that is running, where a runner tells. */
+  test: string | undefined
   readonly #peer: Peer
   readonly #ports: Set<number> = new Set()
   readonly #connecting: Set<Promise<void>> = new Set()
-  #pending = 0
+  readonly #pending: Set<Pending> = new Set()
+  #onAnswered: (() => void)[] = []
   #dispatcher: Dispatcher | undefined
   #closed = false
 
@@ -40,18 +54,43 @@ export class Client {
 
   async fetch(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
     if (this.#closed) throw this.#closedError()
-    this.#pending += 1
+    const pending = { method: 'GET', path: '/', test: this.test, startedAt: performance.now() }
+    this.#pending.add(pending)
     try {
       const [url, request] = await this.#resolve(input, init)
-      const options = { ...request, dispatcher: this.dispatcher } as Parameters<
-        typeof undiciFetch
-      >[1]
-      return await undiciFetch(url, options)
+      pending.method = request.method?.toUpperCase() ?? 'GET'
+      pending.path = url.pathname + url.search
+      const { fetch } = undici()
+      const options = { ...request, dispatcher: this.dispatcher } as Parameters<typeof fetch>[1]
+      return await fetch(url, options)
     } catch (cause) {
       if (this.#closed) throw this.#closedError(cause)
-      throw cause
+      // A request that was aborted has failed for that reason alone.
+      const isNetworkFailure = cause instanceof Error && cause.name === 'TypeError'
+      throw (isNetworkFailure && (await this.#peer.death?.())) || cause
     } finally {
-      this.#pending -= 1
+      this.#pending.delete(pending)
+      for (const look of this.#onAnswered.splice(0)) look()
+    }
+  }
+
+  /** What was asked with `fetch` and has no answer yet, oldest first. */
+  inFlight(): InFlight[] {
+    const now = performance.now()
+    return [...this.#pending].map(({ method, path, test, startedAt }) => ({
+      kind: 'request',
+      method,
+      path,
+      ageMs: now - startedAt,
+      bytesSent: 0,
+      ...(test !== undefined && { test }),
+    }))
+  }
+
+  /** Resolves when everything that was asked with `fetch` has its answer. */
+  async idle(): Promise<void> {
+    while (this.#pending.size > 0) {
+      await new Promise<void>((resolve) => this.#onAnswered.push(resolve))
     }
   }
 
@@ -68,17 +107,17 @@ export class Client {
 
   /** The ports of its connections, once what it was asked to send has found one; `undefined` if it has nothing to send. */
   sending(): Promise<Iterable<number>> | undefined {
-    return this.#pending === 0 ? undefined : this.#connected()
+    return this.#pending.size === 0 ? undefined : this.#connected()
   }
 
-  /** Closes idle connections; those in use close when they are done. */
-  close(): void {
+  /** Closes idle connections; those in use close when they are done. Resolves when all are. */
+  async close(): Promise<void> {
     const dispatcher = this.#dispatcher
     if (dispatcher === undefined) return
     const unread = setTimeout(() => void dispatcher.destroy(), UNREAD_BODY).unref()
     // A pool that is closed already, as whoever was given the dispatcher may have done, says so by rejecting.
     const closed = dispatcher.close().catch(() => {})
-    void closed.finally(() => clearTimeout(unread))
+    await closed.finally(() => clearTimeout(unread))
   }
 
   /** Ends all that is left of it at once. */
@@ -106,16 +145,23 @@ export class Client {
   }
 
   #createDispatcher(): Dispatcher {
-    const { origin, protocol, port } = new URL(this.#peer.url)
+    const { Agent, Pool, buildConnector } = undici()
+    const { origin, protocol, port, host, hostname } = new URL(this.#peer.url)
+    const bound = { protocol, host, hostname: withoutBrackets(hostname), port }
     const { http2, ca } = this.#peer
     const speaks = { allowH2: http2, useH2c: http2 && protocol === 'http:' }
     // Our own socket leads to our own server and to nobody else: a certificate that the app has brought may be anyone's.
     const trust = ca === undefined ? { rejectUnauthorized: false } : { ca }
     const open = buildConnector({ ...speaks, ...trust })
+    const advertised = new URL(this.#peer.publicUrl ?? origin)
     // An app may redirect to another name of the same machine, which stands in the certificate too.
     const own = new Set([origin])
     if (ca !== undefined) for (const name of LOOPBACK) own.add(`https://${name}:${port}`)
-    const connect: typeof open = (options, callback) => {
+    own.add(advertised.origin)
+    const connect: typeof open = (asked, callback) => {
+      // Under that name it may be reached from elsewhere, and not from here.
+      const isAdvertised = asked.hostname === withoutBrackets(advertised.hostname)
+      const options = isAdvertised ? { ...asked, ...bound } : asked
       const connecting = new Promise<void>((resolve) => {
         open(options, (...outcome) => {
           const [error, socket] = outcome
@@ -149,6 +195,10 @@ export class Client {
       cause === undefined ? {} : { cause },
     )
   }
+}
+
+function withoutBrackets(hostname: string): string {
+  return hostname.replaceAll(/[[\]]/g, '')
 }
 
 /** The package's fetch knows only its own class of FormData, and would send Node's as the text "[object FormData]". */

@@ -3,7 +3,7 @@ import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
-import { setTimeout } from 'node:timers'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { endEventStream, isEventStream } from './event-stream.ts'
 import type { Answer } from './event-stream.ts'
 import { TURNS, turns } from './turns.ts'
@@ -29,16 +29,23 @@ interface Connection {
   readonly socket: Socket
   /** What speaks HTTP: the socket itself, or what decrypts it. */
   stream: Socket
-  session?: Http2Session
-  /** In the order of their arrival. Nearly always one: an array is faster than a set. */
+  session: Http2Session | undefined
+  /** Those that are followed to their end, in the order of their arrival. Nearly always one: an array is faster than a set. */
   readonly exchanges: Exchange[]
+  /** The last that came, until it is followed. Most are answered at once, and over by the time that anyone looks. */
+  latest: Exchange | undefined
   /** When its last exchange ended; undefined if it had none. */
-  usedAt?: number
+  usedAt: number | undefined
   /** Set once its closing has begun. */
-  ending?: 'when answered' | 'by its client'
+  ending: 'when answered' | 'by its client' | undefined
+  /** When that was. */
+  endingSince: number
   /** True if its last answer was on its way before it could tell the client that the connection ends. */
   untold: boolean
 }
+
+/** An answer of so many bytes is handed over as soon as it is given: the system takes them at once. */
+const SMALL = 16_384
 
 /**
  * How long a connection that was just used is kept open while closing, in ms: a client that reuses it may have a request on
@@ -46,8 +53,11 @@ interface Connection {
  */
 const LINGER = 25
 
-/** Says of a connection whether its client is our own. */
-export type IsOurs = (socket: Socket) => boolean
+export interface Closing {
+  readonly startedAt: number
+  /** Says of a connection whether its client is our own. */
+  ours(socket: Socket): boolean
+}
 
 /**
  * Knows every connection of a server and what is in flight on it, and closes them. What is in flight is counted per
@@ -62,14 +72,19 @@ export class Connections {
   /** The connection that the server is just told of: its session is made meanwhile. */
   #arriving: Connection | undefined
   #opened = 0
-  /** Set while closing. */
-  #endingFor: IsOurs | undefined
+  #closing: Closing | undefined
   /** True while closing: the server's own 'close' event then waits until it is closed as a whole. */
   #holdsClose = false
   #unwatch: () => void = () => {}
   #onOpened: (connection: Connection) => void = () => {}
   #onEmpty: () => void = () => {}
   #onEnded: (() => void)[] = []
+  readonly #onChange: () => void
+
+  /** `onChange` is told whenever what is in flight changes. */
+  constructor(onChange: () => void = () => {}) {
+    this.#onChange = onChange
+  }
 
   /**
    * Follows what happens on `server`. Its events are read on their way, not by listeners: a listener for 'upgrade' or
@@ -89,8 +104,11 @@ export class Connections {
     server.emit = (event: string, ...args: unknown[]): boolean => {
       if (event !== 'request') return observe(event, args)
       // By far the most frequent: for a request nothing is made but its exchange.
-      this.#requested(args[0] as IncomingMessage, args[1] as ServerResponse)
-      return emit.call(server, event, args[0], args[1])
+      const answer = args[1] as ServerResponse
+      const connection = this.#requested(args[0] as IncomingMessage, answer)
+      const handled = emit.call(server, event, args[0], answer)
+      if (connection !== undefined && !isQuick(connection, answer)) this.#settle(connection)
+      return handled
     }
     this.#unwatch = () => {
       if (own === undefined) Reflect.deleteProperty(server, 'emit')
@@ -106,6 +124,7 @@ export class Connections {
   /** What is not answered to the end, oldest first. */
   inFlight(): InFlight[] {
     const now = performance.now()
+    for (const connection of this.#connections) this.#settle(connection)
     return [...this.#connections]
       .flatMap(({ socket, exchanges }) =>
         exchanges.map((exchange) => ({
@@ -113,7 +132,7 @@ export class Connections {
           method: exchange.method,
           path: exchange.path,
           ageMs: now - exchange.startedAt,
-          bytesSent: socket.bytesWritten - exchange.sentBefore,
+          bytesSent: bytesSent(socket) - exchange.sentBefore,
           ...(exchange.test !== undefined && { test: exchange.test }),
         })),
       )
@@ -159,15 +178,15 @@ export class Connections {
    * A connection of our own client is left to it for a moment. Until then the server emits no 'close' event: it is the sign for
    * what the app itself does at the end.
    */
-  async drain(ours: IsOurs): Promise<void> {
+  async drain(closing: Closing): Promise<void> {
     this.#holdsClose = true
-    this.#endingFor = ours
-    for (const connection of this.#connections) end(connection, ours)
+    this.#closing = closing
+    for (const connection of this.#connections) this.#end(connection, closing)
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => (this.#onEmpty = resolve))
     }
     this.#holdsClose = false
-    this.#endingFor = undefined
+    this.#closing = undefined
   }
 
   /** Cuts off all connections that are left, as a reset that no client takes for an answer, and says what was lost. */
@@ -177,7 +196,8 @@ export class Connections {
       // A session resets its streams itself; a socket that is reset under it would never tell that it closed.
       if (session !== undefined) session.destroy()
       else if (isEnding(stream)) socket.destroy()
-      else socket.resetAndDestroy()
+      else if (isSocket(socket)) socket.resetAndDestroy()
+      else socket.destroy()
       stream.destroy()
     }
     return lost
@@ -194,8 +214,10 @@ export class Connections {
       case 'stream':
         return this.#streamed(args[0] as ServerHttp2Stream, args[1] as Record<string, string>)
       case 'checkContinue':
-      case 'checkExpectation':
-        return this.#requested(args[0] as IncomingMessage, args[1] as ServerResponse)
+      case 'checkExpectation': {
+        const connection = this.#requested(args[0] as IncomingMessage, args[1] as ServerResponse)
+        return connection && this.#settle(connection)
+      }
       case 'upgrade':
       case 'connect':
         return this.#upgraded(args[0] as IncomingMessage, args[1] as Socket)
@@ -206,7 +228,12 @@ export class Connections {
     const connection: Connection = {
       socket,
       stream: socket,
+      session: undefined,
       exchanges: [],
+      latest: undefined,
+      usedAt: undefined,
+      ending: undefined,
+      endingSince: Infinity,
       untold: false,
     }
     this.#opened += 1
@@ -214,8 +241,10 @@ export class Connections {
     this.#byPart.set(socket, connection)
     this.#arriving = connection
     this.#onOpened(connection)
-    socket.once('close', () => {
+    // Not once(): what removes it again costs more than it saves, as each closes once.
+    socket.on('close', () => {
       connection.exchanges.length = 0
+      connection.latest = undefined
       this.#connections.delete(connection)
       this.#ended()
       if (this.#connections.size === 0) this.#onEmpty()
@@ -238,21 +267,28 @@ export class Connections {
 
   #streamed(stream: ServerHttp2Stream, headers: Record<string, string>): void {
     const { ':method': method = 'GET', ':path': path = '/' } = headers
-    if (stream.session !== undefined) this.#began(stream.session, method, path, stream)
+    if (stream.session === undefined) return
+    const connection = this.#began(stream.session, method, path, stream)
+    if (connection !== undefined) this.#settle(connection)
   }
 
-  #requested(request: IncomingMessage, response: ServerResponse): void {
+  #requested(request: IncomingMessage, response: ServerResponse): Connection | undefined {
     // HTTP/2 has announced the same request as a stream.
-    if (request.httpVersionMajor >= 2) return
+    if (request.httpVersionMajor >= 2) return undefined
     const { method = 'GET', url = '/', socket } = request
     const connection = this.#began(socket, method, url, response)
-    if (connection !== undefined && this.#endingFor !== undefined) end(connection, this.#endingFor)
+    if (connection !== undefined && this.#closing !== undefined) {
+      this.#end(connection, this.#closing)
+    }
+    return connection
   }
 
   #upgraded(request: IncomingMessage, socket: Socket): void {
     const { method = 'GET', url = '/', headers } = request
     const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket'
-    this.#began(socket, method, url, undefined, isWebSocket ? socket : undefined)
+    const webSocket = isWebSocket ? socket : undefined
+    const connection = this.#began(socket, method, url, undefined, webSocket)
+    if (connection !== undefined) this.#settle(connection)
   }
 
   #began(
@@ -264,39 +300,69 @@ export class Connections {
   ): Connection | undefined {
     const connection = this.#byPart.get(part)
     if (connection === undefined) return undefined
-    const exchange: Exchange = {
+    this.#settle(connection)
+    connection.latest = {
       method,
       path,
       startedAt: performance.now(),
-      sentBefore: connection.socket.bytesWritten,
+      sentBefore: bytesSent(connection.socket),
       test: this.test,
       answer,
       webSocket,
     }
-    connection.exchanges.push(exchange)
+    this.#onChange()
+    return connection
+  }
+
+  /** Forgets the last exchange if it is over, or follows it to its end. */
+  #settle(connection: Connection): void {
+    const { latest } = connection
+    if (latest === undefined) return
+    connection.latest = undefined
+    // It was answered at once: its end is no later than the moment in which it came.
+    if (latest.answer?.destroyed === true) connection.usedAt = latest.startedAt
+    else this.#follow(connection, latest)
+  }
+
+  #follow(connection: Connection, exchange: Exchange): void {
+    const { exchanges } = connection
+    const { answer } = exchange
+    exchanges.push(exchange)
     const ended = (): void => {
-      const index = connection.exchanges.indexOf(exchange)
+      const index = exchanges.indexOf(exchange)
       if (index === -1) return
-      connection.exchanges.splice(index, 1)
+      exchanges.splice(index, 1)
       connection.usedAt = performance.now()
       this.#ended()
-      if (connection.exchanges.length > 0) return
+      if (connection.ending === 'when answered' && connection.session !== undefined) {
+        return void dismissWhenRead(connection)
+      }
+      if (exchanges.length > 0) return
       if (connection.ending === 'by its client') linger(connection, LINGER)
       if (connection.ending !== 'when answered') return
       if (connection.untold) linger(connection, LINGER)
       else closeSoon(connection)
     }
-    // Not once(): what removes it again costs more than to be told twice.
     answer?.on('close', ended)
     // A stream of HTTP/2 may close long after its answer is handed over.
-    if (answer !== undefined && 'sentHeaders' in answer) answer.on('finish', ended)
-    return connection
+    if (connection.session !== undefined) answer?.on('finish', ended)
+  }
+
+  #end(connection: Connection, closing: Closing): void {
+    this.#settle(connection)
+    end(connection, closing)
   }
 
   #ended(): void {
+    this.#onChange()
     if (this.#onEnded.length === 0) return
     for (const look of this.#onEnded.splice(0)) look()
   }
+}
+
+/** True if the answer was given while its request was told of: it will be over before the connection is used again. */
+function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
+  return answer.writableEnded && exchanges.length === 0 && answer.writableLength < SMALL
 }
 
 function kindOf({ answer, method }: Exchange): InFlight['kind'] {
@@ -305,22 +371,26 @@ function kindOf({ answer, method }: Exchange): InFlight['kind'] {
 }
 
 /** Starts the end of a connection, as it has to be for its client and for what is in flight. */
-function end(connection: Connection, ours: IsOurs): void {
+function end(connection: Connection, { ours, startedAt }: Closing): void {
   if (connection.ending === 'when answered') return announceLast(connection)
   for (const { answer, webSocket, sentBefore } of connection.exchanges) {
     if (answer !== undefined && isEventStream(answer)) endEventStream(answer)
     // Nothing is said before the answer to its request, which belongs to the app.
-    const open = connection.socket.bytesWritten > sentBefore
+    const open = bytesSent(connection.socket) > sentBefore
     if (webSocket !== undefined && open) sayGoodbye(webSocket)
   }
   if (ours(connection.socket)) return linger(connection, LINGER)
   connection.ending = 'when answered'
-  connection.session?.close()
+  connection.endingSince = performance.now()
   if (connection.exchanges.length > 0) return announceLast(connection)
-  if (connection.session !== undefined) return giveUp(connection)
-  const sinceUse = performance.now() - (connection.usedAt ?? -Infinity)
-  if (sinceUse < LINGER) return linger(connection, LINGER - sinceUse)
-  connection.socket.destroy()
+  // Not until now: a process that has stood still meanwhile has not seen what its clients have sent.
+  const sinceUse = Math.max(0, startedAt - (connection.usedAt ?? -Infinity))
+  if (sinceUse < LINGER) {
+    const close = connection.session === undefined ? linger : dismiss
+    return close(connection, LINGER - sinceUse)
+  }
+  if (connection.session === undefined) connection.socket.destroy()
+  else giveUp(connection)
 }
 
 /** Closes a connection that was used after `ms`, unless a request has come on it by then. */
@@ -337,10 +407,39 @@ async function afterTurns(connection: Connection): Promise<void> {
   if (connection.exchanges.length === 0) closeSoon(connection)
 }
 
-/** Ends a session that its client does not end, though it has nothing in flight: it may have sent half a frame. */
-function giveUp({ session, exchanges }: Connection): void {
+/**
+ * Ends a session that has answered what was in flight when closing began, once its client has read that. Not before: it may take all
+ * that it has not read for lost when it is told to go, as undici does. Clients answer a ping by themselves, in the turn in which they
+ * have read what came before it; of one that does not, no more is waited for than of any other.
+ */
+async function dismissWhenRead(connection: Connection): Promise<void> {
+  const { exchanges, session, endingSince } = connection
+  const [oldest] = exchanges
+  if (oldest !== undefined && oldest.startedAt <= endingSince) return
+  const unread = setTimeout(() => dismiss(connection, 0), LINGER)
+  // A ping overtakes the end of an answer that is given in the same turn.
+  await turns(1)
+  if (session === undefined || session.destroyed) return clearTimeout(unread)
+  session.ping(() => {
+    clearTimeout(unread)
+    dismiss(connection, 0)
+  })
+}
+
+/** Ends a session after `ms`. */
+function dismiss(connection: Connection, ms: number): void {
+  setTimeout(() => void turns(TURNS).then(() => giveUp(connection)), ms)
+}
+
+/** Tells the client of a session to go. Where it stays, though nothing is in flight any more, the session is ended without it. */
+function giveUp(connection: Connection): void {
+  const { session, stream, exchanges, usedAt } = connection
+  session?.close()
   setTimeout(() => {
-    if (exchanges.length === 0) session?.destroy()
+    // What is answered meanwhile is on its way.
+    if (exchanges.length > 0 || connection.usedAt !== usedAt) return
+    session?.destroy()
+    stream.destroySoon()
   }, LINGER)
 }
 
@@ -355,13 +454,24 @@ function announceLast(connection: Connection): void {
 
 // After what is written has been handed over.
 function closeSoon({ stream, session }: Connection): void {
-  if (session === undefined) stream.destroySoon()
-  else session.close()
+  if (session !== undefined) session.close()
+  else if (isSocket(stream)) stream.destroySoon()
+  else stream.end(() => stream.destroy())
 }
 
 /** True while the end of a connection is under way. A reset fails then, and Node leaves its handle open for ever. */
 function isEnding({ writableEnded, writableFinished }: Socket): boolean {
   return writableEnded && !writableFinished
+}
+
+/** A stream that is no socket does not count. */
+function bytesSent(socket: Socket): number {
+  return socket.bytesWritten ?? 0
+}
+
+/** Node takes any stream for a connection: `server.emit('connection', stream)`. */
+function isSocket(stream: Socket): boolean {
+  return 'resetAndDestroy' in stream
 }
 
 function haveSamePeer(a: Socket, b: Socket): boolean {

@@ -1,6 +1,9 @@
 // Imported, here and elsewhere: a test may replace the globals by fakes, and forget to bring them back.
 import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers'
 
+/** What does not come. */
+export const never: Promise<never> = new Promise(() => {})
+
 /** Resolves to true if `work` settles within `ms`, to false if not. Never rejects: the outcome is read from `work` itself. */
 export function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
   return new Promise((resolve) => {

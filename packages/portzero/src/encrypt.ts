@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import tls from 'node:tls'
 import type { Certificate } from './certificate.ts'
 import { isHttp2 } from './target.ts'
 import type { NodeServer } from './types.ts'
@@ -12,6 +11,8 @@ type Listener = (this: NodeServer, socket: Socket) => void
  * Returns what undoes it.
  */
 export function encrypt(server: NodeServer, { key, cert }: Certificate, port: number): () => void {
+  // Loaded where it is needed: it takes longer to load than all that is ours.
+  const tls = process.getBuiltinModule('node:tls')
   const front = tls.createServer({
     key,
     cert,

@@ -16,10 +16,23 @@ import type { CloseReport } from './types.ts'
  * | `MODULE_FAILED` | the module could not be found, or threw while it was loaded |
  * | `NOTHING_LISTENED` | the target was loaded, gave no app, and started no server |
  * | `START_TIMEOUT` | the start took longer than `startTimeout` |
+ * | `START_FAILED` | the thread, process or program of the server ended before it listened |
+ * | `SERVER_DIED` | it ended later, without being told to |
+ * | `PYTHON_MISSING` | no Python interpreter was found for an ASGI app |
+ * | `PYTHON_MODULE_MISSING` | the interpreter has no uvicorn, or uvicorn lacks what it needs |
+ * | `APP_NOT_FOUND` | the Python module of an ASGI app, or what it should call the app, is not there |
+ * | `APP_FAILED` | the Python module of an ASGI app, or its factory, raised |
+ * | `LIFESPAN_FAILED` | the lifespan of an ASGI app failed when it was started |
  * | `NOT_READY` | the server listens, but its `ready` check failed |
  * | `NOT_IDLE` | requests were still in flight when `idle()` stopped waiting |
  * | `LINGERING` | a test ended while requests that it made were still running |
+ * | `RUNNER_TOO_OLD` | the version of the test runner lacks what is needed |
+ * | `NO_WEB_SERVER` | the run has no web server of that name |
  * | `SERVER_CLOSED` | the server was used after its closing began |
+ * | `NOT_RUNNING` | no server of that name runs in the background |
+ * | `NAME_TAKEN` | a server of that name runs in the background already, or is being started |
+ * | `STATE_DIR_UNSAFE` | the directory that keeps what runs in the background is not this user's alone |
+ * | `STATE_DIR_FAILED` | that directory cannot be made or read |
  * | `CLOSE_FAILED` | all was closed, but a close hook threw |
  */
 export type ErrorCode =
@@ -34,10 +47,23 @@ export type ErrorCode =
   | 'MODULE_FAILED'
   | 'NOTHING_LISTENED'
   | 'START_TIMEOUT'
+  | 'START_FAILED'
+  | 'SERVER_DIED'
+  | 'PYTHON_MISSING'
+  | 'PYTHON_MODULE_MISSING'
+  | 'APP_NOT_FOUND'
+  | 'APP_FAILED'
+  | 'LIFESPAN_FAILED'
   | 'NOT_READY'
   | 'NOT_IDLE'
   | 'LINGERING'
+  | 'RUNNER_TOO_OLD'
+  | 'NO_WEB_SERVER'
   | 'SERVER_CLOSED'
+  | 'NOT_RUNNING'
+  | 'NAME_TAKEN'
+  | 'STATE_DIR_UNSAFE'
+  | 'STATE_DIR_FAILED'
   | 'CLOSE_FAILED'
 
 interface ErrorDetails {

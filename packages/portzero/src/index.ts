@@ -1,11 +1,16 @@
 export { serve } from './serve.ts'
+export { connect, list, start } from './background.ts'
 export { PortzeroError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export type {
   App,
+  AsgiTarget,
   Blocker,
   CloseOptions,
   CloseReport,
+  CommandTarget,
+  ConnectedServer,
+  Exit,
   Factory,
   FactoryContext,
   FactoryResult,
@@ -20,5 +25,7 @@ export type {
   ReadyCheck,
   RestartOptions,
   ServeOptions,
+  ServerEntry,
+  StartOptions,
   Target,
 } from './types.ts'

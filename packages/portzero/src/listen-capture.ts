@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import net from 'node:net'
+import { passOn, portOf } from './listen-arguments.ts'
 import { isNodeServer } from './target.ts'
 import type { NodeServer } from './types.ts'
 
@@ -96,34 +97,4 @@ interface CutsAll {
 const capturingListen: Listen = function (...args) {
   const load = loads.getStore()
   return load === undefined ? listen.apply(this, args) : load.listen(this, args)
-}
-
-/** The TCP port that the arguments of a `listen()` ask for: 0 for any; `undefined` for a pipe, a handle or a descriptor. */
-function portOf([first]: unknown[]): number | undefined {
-  if (first === undefined || first === null || typeof first === 'function') return 0
-  if (typeof first === 'object') {
-    if ('_handle' in first || 'handle' in first || 'fd' in first || 'path' in first)
-      return undefined
-    return 'port' in first ? asPort(first.port ?? 0) : undefined
-  }
-  return asPort(first)
-}
-
-// A string that is no number is the path of a pipe; a number out of range is refused by listen() itself.
-function asPort(value: unknown): number | undefined {
-  const port = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  const valid = typeof port === 'number' && Number.isInteger(port) && port >= 0 && port <= 65_535
-  return valid ? port : undefined
-}
-
-/** Keeps what else the arguments of a caught `listen()` ask for: its callback, and a signal that closes the server. */
-function passOn(server: NodeServer, args: unknown[]): void {
-  const callback = args.at(-1)
-  if (typeof callback === 'function') server.once('listening', callback as () => void)
-  const [options] = args
-  if (typeof options !== 'object' || options === null || !('signal' in options)) return
-  const { signal } = options
-  if (!(signal instanceof AbortSignal)) return
-  if (signal.aborted) server.once('listening', () => server.close())
-  else signal.addEventListener('abort', () => server.close(), { once: true })
 }

@@ -1,21 +1,20 @@
 import type { Dispatcher } from 'undici'
-import { settlesWithin } from './deadline.ts'
 import { PortzeroError } from './errors.ts'
-import { inWords } from './in-words.ts'
+import { idleWithin } from './idle.ts'
 import type { Life } from './life.ts'
-import { checkCloseOptions, checkIdleOptions, checkRestartOptions } from './options.ts'
+import { checkCloseOptions, checkRestartOptions } from './options.ts'
 import type { Settings } from './options.ts'
+import type { OwnClient } from './shutdown.ts'
+import { TURNS, turns } from './turns.ts'
 import type {
   CloseOptions,
   CloseReport,
+  Exit,
   IdleOptions,
   InFlight,
   LiveServer,
   RestartOptions,
 } from './types.ts'
-
-/** How long `idle()` waits by default, in ms. */
-const IDLE_TIMEOUT = 5_000
 
 /** The one implementation of {@link LiveServer}: what stays the same over all lives of its app. */
 export class Live implements LiveServer {
@@ -34,11 +33,37 @@ export class Live implements LiveServer {
   constructor(life: Life, { host, grace }: Settings, rebuild: () => Promise<Life>) {
     this.host = host
     this.port = life.port
-    this.url = life.url
+    this.url = life.publicUrl
     this.ca = life.ca
     this.#grace = grace
     this.#life = life
     this.#rebuild = rebuild
+  }
+
+  /** At the address that it is bound to, also where another is advertised. */
+  get boundUrl(): string {
+    return this.#life.url
+  }
+
+  get pid(): number | undefined {
+    return this.#life.pid
+  }
+
+  get threadId(): number | undefined {
+    return this.#life.threadId
+  }
+
+  get output(): readonly string[] {
+    return this.#life.output
+  }
+
+  get exited(): Promise<Exit> {
+    return this.#life.exited
+  }
+
+  /** Its error, once its process or thread has ended without being told to. */
+  get died(): PortzeroError | undefined {
+    return this.#life.died
   }
 
   get dispatcher(): Dispatcher {
@@ -49,34 +74,31 @@ export class Live implements LiveServer {
   readonly fetch: LiveServer['fetch'] = (path, init) => this.#life.client.fetch(path, init)
 
   inFlight(): InFlight[] {
-    return this.#life.connections.inFlight()
+    return this.#life.inFlight()
   }
 
   async idle(options: IdleOptions = {}): Promise<void> {
-    checkIdleOptions(options)
-    const { timeout = IDLE_TIMEOUT } = options
-    if (await settlesWithin(this.whenIdle(), timeout)) return
-    const busy = this.inFlight().filter(({ kind }) => kind === 'request')
-    throw new PortzeroError(
-      'NOT_IDLE',
-      `The server at ${this.url} was not idle within ${timeout} ms: ${busy.map(inWords).join('; ')}. ` +
-        'Wait in the test for what it starts, or give it longer.',
-    )
+    await idleWithin(this, options)
   }
 
   /** Resolves when nothing is in flight, however long that takes. */
   whenIdle(): Promise<void> {
-    return this.#life.connections.idle()
+    return this.#life.idle()
   }
 
   dropConnections(): void {
-    this.#life.connections.cut()
+    this.#life.cut()
   }
 
   /** Says which test is running, for what is asked from now on. */
   set test(title: string | undefined) {
     this.#test = title
-    this.#life.connections.test = title
+    this.#life.test = title
+  }
+
+  /** Says which tests are running. Where it is several, nothing tells which of them asks. */
+  async tests(titles: readonly string[]): Promise<void> {
+    this.test = titles.length === 1 ? titles[0] : undefined
   }
 
   async restart(options: RestartOptions = {}): Promise<CloseReport> {
@@ -92,11 +114,31 @@ export class Live implements LiveServer {
   }
 
   close(options: CloseOptions = {}): Promise<CloseReport> {
+    return this.closeFor(undefined, options)
+  }
+
+  /** The same for a client in another process, which waits for what it has sent. */
+  closeFor(client: OwnClient | undefined, options: CloseOptions): Promise<CloseReport> {
     checkCloseOptions(options)
     const grace = options.grace ?? this.#grace
     return (this.#closing ??= this.#restarting
-      ? this.#restarting.catch(() => {}).then(() => this.#life.end(grace))
-      : this.#life.end(grace))
+      ? this.#restarting.catch(() => {}).then(() => this.#life.end(grace, client))
+      : this.#life.end(grace, client))
+  }
+
+  /** True once closing has begun, also by a restart that failed. */
+  get isClosing(): boolean {
+    return this.#closing !== undefined
+  }
+
+  /** Whether it speaks HTTP/2, also of its own accord. */
+  get http2(): boolean {
+    return this.#life.http2
+  }
+
+  /** Whether what is in flight can be seen; else `inFlight()` has what was asked with `fetch` alone. */
+  get isGoverned(): boolean {
+    return this.#life.isGoverned
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -106,6 +148,8 @@ export class Live implements LiveServer {
   async #restart(app: 'keep' | 'rebuild', grace: number): Promise<CloseReport> {
     const life = this.#life
     const report = await (app === 'keep' ? life.pause(grace) : life.end(grace))
+    // A client of this process hears by then that its connections have ended, and asks on another.
+    await turns(TURNS)
     try {
       if (app === 'keep') await life.resume()
       else this.#life = await this.#rebuild()

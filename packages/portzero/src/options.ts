@@ -1,10 +1,15 @@
+import { parseAdvertised } from './advertise.ts'
 import { PortzeroError } from './errors.ts'
 import type { ServeOptions } from './types.ts'
 import { describe, listOf } from './describe.ts'
+import type { OnLoad } from './load-reports.ts'
 
 /** Options of `serve()` with every default filled in. */
 export interface Settings {
+  readonly isolation: 'inline' | 'thread' | 'process'
+  readonly env: Readonly<Record<string, string>>
   readonly host: string
+  readonly advertise: string | undefined
   readonly port: number
   readonly https: boolean
   readonly http2: boolean
@@ -13,11 +18,24 @@ export interface Settings {
   readonly grace: number
   readonly slot: number
   readonly workerId: string
+  /** Is shown what a thread, process or program prints, and when something comes or goes there. */
+  readonly observer?: Observer | undefined
+}
+
+/** Who looks on while a server runs elsewhere. */
+export interface Observer {
+  readonly line?: (text: string) => void
+  readonly changed?: () => void
+  /** Told of each file that an app in a thread or process has loaded. */
+  readonly loaded?: OnLoad | undefined
 }
 
 /** What holds where an option is left out. */
 export const DEFAULTS: Settings = {
+  isolation: 'inline',
+  env: {},
   host: '127.0.0.1',
+  advertise: undefined,
   port: 0,
   https: false,
   http2: false,
@@ -31,7 +49,8 @@ export const DEFAULTS: Settings = {
 // The longest delay that a timer of Node's keeps: a longer one would fire at once.
 const LONGEST = 2 ** 31 - 1
 
-interface Rule {
+/** What an option must be. */
+export interface Rule {
   accepts(value: unknown): boolean
   expected: string
 }
@@ -43,9 +62,18 @@ const milliseconds: Rule = {
 
 const flag: Rule = { accepts: (value) => typeof value === 'boolean', expected: 'true or false' }
 
-const identifier: Rule = {
+/** The name of a server, and of what stands for it in a test. */
+export const identifier: Rule = {
   accepts: (value) => typeof value === 'string' && /^[A-Za-z_$][\w$]*$/.test(value),
   expected: "a name that can stand in ({ name }) => …, such as 'api'",
+}
+
+/** A name under which a server runs in the background; it is part of a file's name too. */
+export const NAME: RegExp = /^[A-Za-z0-9][\w.-]{0,63}$/
+
+const heldName: Rule = {
+  accepts: (value) => typeof value === 'string' && NAME.test(value),
+  expected: "a name of at most 64 letters, digits, '.', '_' and '-', such as 'api'",
 }
 
 const lingering: Rule = {
@@ -53,14 +81,36 @@ const lingering: Rule = {
   expected: "'wait', 'warn' or 'fail'",
 }
 
+const restart: Rule = {
+  accepts: (value) => value === 'never' || value === 'between-tests',
+  expected: "'never' or 'between-tests'",
+}
+
+const scope: Rule = {
+  accepts: (value) => value === 'worker' || value === 'slot' || value === 'run',
+  expected: "'worker', 'slot' or 'run'",
+}
+
 const RULES: Record<keyof ServeOptions, Rule> = {
   isolation: {
-    accepts: (value) => value === 'inline',
-    expected: "'inline'; this version runs apps in this process only",
+    accepts: (value) => value === 'inline' || value === 'thread' || value === 'process',
+    expected: "'inline', 'thread' or 'process'",
+  },
+  env: {
+    accepts: (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      Object.values(value).every((variable) => typeof variable === 'string'),
+    expected: 'an object whose values are strings',
   },
   host: {
     accepts: (value) => typeof value === 'string' && value !== '',
     expected: "an address or host name, such as '127.0.0.1'",
+  },
+  advertise: {
+    accepts: (value) => typeof value === 'string' && parseAdvertised(value) !== undefined,
+    expected:
+      "a host or a URL without a path, such as 'host.docker.internal' or 'https://app.test'",
   },
   port: {
     accepts: (value) => isWhole(value) && value <= 65_535,
@@ -70,8 +120,10 @@ const RULES: Record<keyof ServeOptions, Rule> = {
   http2: flag,
   ready: {
     accepts: (value) =>
-      typeof value === 'function' || (typeof value === 'string' && value.startsWith('/')),
-    expected: "a path that starts with '/', or a function",
+      typeof value === 'function' ||
+      value instanceof RegExp ||
+      (typeof value === 'string' && value.startsWith('/')),
+    expected: "a path that starts with '/', a pattern, or a function",
   },
   startTimeout: milliseconds,
   grace: milliseconds,
@@ -89,13 +141,50 @@ export function resolveOptions(options: ServeOptions): Settings {
   return { ...DEFAULTS, ...withoutUndefined(options) }
 }
 
+/** What fixtures are made with. Servers that others make are of the whole run as they are, and have no scope. */
+export const FIXTURES = 'liveServer()'
+
 /**
  * Checks the options of a server that a runner starts: those of `serve()`, but for the two that the runner sets, and `name`.
  * Throws `INVALID_OPTION` or `UNKNOWN_OPTION`.
  */
 export function checkSharedOptions(caller: string, options: unknown): void {
   const { slot: _slot, workerId: _workerId, ...rules } = RULES
-  checkOptions(caller, options, { ...rules, name: identifier, lingering })
+  const shared = { name: identifier, lingering, restart, ...(caller === FIXTURES && { scope }) }
+  checkOptions(caller, options, { ...rules, ...shared })
+}
+
+/** Checks the options of `start()`: those of `serve()` that another process can be told, and the name. Throws `INVALID_OPTION` or `UNKNOWN_OPTION`. */
+export function checkStartOptions(options: unknown): void {
+  const { slot: _slot, workerId: _workerId, ...rules } = RULES
+  checkOptions('start()', options, { ...rules, name: heldName })
+  if ((options as { name?: unknown }).name === undefined) {
+    throw new PortzeroError(
+      'INVALID_OPTION',
+      `The option 'name' of start() is missing: ${heldName.expected}, by which others find the server.`,
+    )
+  }
+}
+
+/**
+ * Checks the options of a server that another process starts: those of `serve()`, but for functions, and what that process sets; and
+ * `more`. Throws `INVALID_OPTION` or `UNKNOWN_OPTION`.
+ */
+export function checkPortableOptions(
+  caller: string,
+  options: unknown,
+  more: Readonly<Record<string, Rule>>,
+): void {
+  const { slot: _slot, workerId: _workerId, ...rules } = RULES
+  const isolation = {
+    accepts: (value: unknown) => value === 'thread' || value === 'process',
+    expected: "'thread' or 'process'",
+  }
+  const ready = {
+    accepts: (value: unknown) => typeof value !== 'function' && RULES.ready.accepts(value),
+    expected: "a path that starts with '/', or a pattern; a function cannot be handed over",
+  }
+  checkOptions(caller, options, { ...rules, isolation, ready, ...more })
 }
 
 /** Checks the options of `close()`. Throws `INVALID_OPTION` or `UNKNOWN_OPTION`. */
@@ -115,6 +204,11 @@ export function checkRestartOptions(options: unknown): void {
     expected: "'keep' or 'rebuild'",
   }
   checkOptions('restart()', options, { app, grace: milliseconds })
+}
+
+/** What a program is told of its place, as a factory is told `slot` and `workerId`. */
+export function placeOf({ slot, workerId }: Settings): Record<string, string> {
+  return { PORTZERO_SLOT: String(slot), PORTZERO_WORKER_ID: workerId }
 }
 
 function checkOptions(caller: string, options: unknown, rules: Record<string, Rule>): void {

@@ -8,9 +8,14 @@ import { PortzeroError } from './errors.ts'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { describe } from './describe.ts'
 import { inWords } from './in-words.ts'
+import { toHeld } from './held-spec.ts'
 import { Live } from './live-server.ts'
-import { DEFAULTS, checkSharedOptions } from './options.ts'
-import { serve } from './serve.ts'
+import { DEFAULTS, FIXTURES, checkSharedOptions } from './options.ts'
+import { acquireScoped } from './scopes.ts'
+import type { Scope } from './scopes.ts'
+import { ScopedServer } from './scoped-server.ts'
+import type { OnLoad } from './load-reports.ts'
+import { serveObserved } from './serve.ts'
 import { identifyTarget } from './target.ts'
 import { follow, settle, testBegins, testEnds, unfollow } from './test-watch.ts'
 import type { Lingering } from './test-watch.ts'
@@ -24,7 +29,12 @@ import type {
 } from './types.ts'
 
 export { DEFAULTS } from './options.ts'
+export { mainProcess } from './scopes.ts'
+export type { Scope } from './scopes.ts'
 export type { Lingering } from './test-watch.ts'
+
+/** Whether a server that has died is started anew. */
+export type Restart = 'never' | 'between-tests'
 
 /** Options of a server that a runner starts; the slot and the worker are the runner's to say. */
 export interface SharedOptions<Name extends string = string> extends Omit<
@@ -42,6 +52,21 @@ export interface SharedOptions<Name extends string = string> extends Omit<
    * @default 'warn'
    */
   lingering?: Lingering | undefined
+  /**
+   * What happens when the server's own process or thread has ended by itself. The test that was running fails with `SERVER_DIED`. With
+   * `'never'` so do all later ones; with `'between-tests'` the next one has a new server, on the same port.
+   * @default 'never'
+   */
+  restart?: Restart | undefined
+  /**
+   * Who shares the server. `'worker'`: each worker has its own, which ends with it. `'slot'`: the workers that follow one another in
+   * a parallel slot, so that it outlives a worker that is replaced, after a failing test or for another file. `'run'`: all workers.
+   * The last two are for what another process can start: a module by `URL` or path, a program, an ASGI app; its factory is told the
+   * slot, and the worker `slot-0` or `run`. They end with the run, however that ends; `close()` in a test closes them for all, and
+   * the next test that needs one has a new one.
+   * @default 'worker'
+   */
+  scope?: Scope | undefined
 }
 
 /** What the factory of a fixture is told; `use` gives it the other servers. */
@@ -60,6 +85,10 @@ export interface Definition {
   readonly urlName: string
   readonly target: Target<SharedContext>
   readonly lingering: Lingering
+  readonly restart: Restart
+  readonly scope: Scope
+  /** What another process is told, where the scope needs one. */
+  readonly held: ReturnType<typeof toHeld> | undefined
   readonly options: Omit<ServeOptions, 'slot' | 'workerId'>
 }
 
@@ -67,8 +96,12 @@ export interface Definition {
 export interface Place {
   readonly slot: number
   readonly workerId: string
+  /** The process with which the run ends. @default this one */
+  readonly main?: number | undefined
   /** Milliseconds that the runner lets a start take, and what to do if that is too little. */
   readonly limit?: { readonly ms: number; readonly advice: string } | undefined
+  /** Told of the path of each file outside of node_modules that an app in a thread or process has loaded; of the later ones too. */
+  readonly onLoad?: OnLoad | undefined
 }
 
 /** One use of a shared server. Whoever acquired it releases it. */
@@ -89,6 +122,8 @@ interface Entry {
 }
 
 const entries: Set<Entry> = new Set()
+/** Servers of whose death a test has told. */
+const told: WeakSet<LiveServer> = new WeakSet()
 const definitions: WeakMap<object, Definition> = new WeakMap()
 
 /**
@@ -98,13 +133,21 @@ const definitions: WeakMap<object, Definition> = new WeakMap()
 export function define(
   target: Target<SharedContext>,
   options: SharedOptions = {},
-  caller = 'liveServer()',
+  caller: string = FIXTURES,
 ): Definition {
   identifyTarget(target)
   checkSharedOptions(caller, options)
-  const { name = 'server', lingering = 'warn', ...rest } = options
+  const {
+    name = 'server',
+    lingering = 'warn',
+    restart = 'never',
+    scope = 'worker',
+    ...rest
+  } = options
   const urlName = name === 'server' ? 'baseURL' : `${name}URL`
-  return { name, urlName, target, lingering, options: rest }
+  const held =
+    scope === 'worker' ? undefined : toHeld(`${caller} with scope: '${scope}'`, target, rest)
+  return { name, urlName, target, lingering, restart, scope, held, options: rest }
 }
 
 /** Lets the factories of other servers `use()` the server whose fixtures these are. */
@@ -125,6 +168,7 @@ export async function acquire(definition: Definition, place: Place): Promise<Lea
   entry.users += 1
   try {
     const server = await entry.server
+    if (server instanceof ScopedServer && (await server.renew())) await follow(server)
     let released: Promise<CloseReport | undefined> | undefined
     return { server, release: () => (released ??= release(entry, server)) }
   } catch (error) {
@@ -134,26 +178,56 @@ export async function acquire(definition: Definition, place: Place): Promise<Lea
 }
 
 /**
- * Follows one test, for the servers that are defined so and run: call it when the test begins, and what it returns when the test
- * has ended. That rejects with `LINGERING` if the option `lingering` says so.
+ * Follows one test, for the servers that are defined so and run: call it when the test begins, and what it resolves to when the test
+ * has ended. Both reject with `SERVER_DIED` if the server has ended by itself, the first unless the option `restart` says otherwise; and
+ * the second with `LINGERING` if the option `lingering` says so.
  */
-export function followTest(definition: Definition, title: string): () => Promise<void> {
-  testBegins(title)
+export async function followTest(
+  definition: Definition,
+  title: string,
+): Promise<() => Promise<void>> {
+  const { lingering, restart, scope, options } = definition
+  const before = await runningServer(definition)
+  if (before instanceof ScopedServer) await before.renew()
+  if (before?.died !== undefined) {
+    if (restart === 'never') throw tell(before, before.died)
+    await (before instanceof ScopedServer ? before.revive() : before.restart({ app: 'rebuild' }))
+  }
+  await testBegins(title)
   return async () => {
-    testEnds(title)
-    const server = await find(definition)?.server.catch(() => undefined)
-    const { lingering, options } = definition
-    if (server instanceof Live) {
-      await settle(server, title, lingering, options.grace ?? DEFAULTS.grace)
-    }
+    await testEnds(title)
+    const server = await runningServer(definition)
+    if (server === undefined) return
+    const { grace = DEFAULTS.grace } = options
+    await settle(server, title, { lingering, grace, isShared: scope === 'run' })
+    if (server.died !== undefined) throw tell(server, server.died)
   }
 }
 
-function find({ name, target, options }: Definition): Entry | undefined {
+/** A test has told that the server has died. */
+function tell(server: LiveServer, death: PortzeroError): PortzeroError {
+  told.add(server)
+  return death
+}
+
+async function runningServer(definition: Definition): Promise<Watched | undefined> {
+  const server = await find(definition)?.server.catch(() => undefined)
+  return server !== undefined && isWatched(server) ? server : undefined
+}
+
+/** What can be looked into: all but what a `serve()` of another version has made. */
+type Watched = Live | ScopedServer
+
+function isWatched(server: LiveServer): server is Watched {
+  return server instanceof Live || server instanceof ScopedServer
+}
+
+function find({ name, target, scope, options }: Definition): Entry | undefined {
   return [...entries].find(
     ({ definition }) =>
       definition.name === name &&
       definition.target === target &&
+      definition.scope === scope &&
       haveSameValues(definition.options, options),
   )
 }
@@ -168,25 +242,43 @@ async function release(entry: Entry, server: LiveServer): Promise<CloseReport | 
   entry.users -= 1
   if (entry.users > 0) return undefined
   entries.delete(entry)
-  if (server instanceof Live) unfollow(server)
+  if (isWatched(server)) unfollow(server)
+  if (server instanceof ScopedServer) return letGo(entry, server)
   const slow = setTimeout(() => console.warn(slowClose(entry.definition, server)), SLOW)
   const report = await server.close().finally(() => clearTimeout(slow))
   // To the end: a worker may be ended as soon as this is done.
   await log(entry, server, `closed ${howClosed(report)}`)
-  if (report.outcome !== 'graceful') console.warn(forcedClose(entry.definition, server, report))
+  const died = server instanceof Live ? server.died : undefined
+  if (died === undefined) {
+    if (report.outcome !== 'graceful') console.warn(forcedClose(entry.definition, server, report))
+  } else if (!told.has(server)) throw died
   return report
+}
+
+/** The server goes on, for others. */
+async function letGo(entry: Entry, server: ScopedServer): Promise<undefined> {
+  const { died } = server
+  await server.letGo()
+  await log(entry, server, 'let go')
+  if (died !== undefined && !told.has(server)) throw died
 }
 
 async function start(definition: Definition, place: Place): Promise<LiveServer> {
   const { options } = definition
-  const { slot, workerId, limit } = place
+  const { slot, workerId, limit, onLoad } = place
   const own = options.startTimeout ?? DEFAULTS.startTimeout
   const startTimeout = Math.min(own, limit?.ms ?? own)
   const startedAt = performance.now()
   try {
-    const target = withUse(definition.target, place)
-    const server = await serve(target, { ...options, startTimeout, slot, workerId })
-    if (server instanceof Live) follow(server)
+    const server =
+      definition.held === undefined
+        ? await serveObserved(
+            withUse(definition.target, place),
+            { ...options, startTimeout, slot, workerId },
+            { loaded: onLoad },
+          )
+        : await acquireScoped(definition, place, startTimeout)
+    if (isWatched(server)) await follow(server)
     void log(
       { definition, place },
       server,
@@ -242,7 +334,13 @@ function slowClose({ name }: Definition, server: LiveServer): string {
 /** One paragraph for whoever reads the run: what was cut off. */
 function forcedClose({ name }: Definition, { url }: LiveServer, report: CloseReport): string {
   const blockers = report.blockers.map(inWords).join('; ')
-  return `portzero: ${name} ${url} was closed by force after ${report.durationMs.toFixed(0)} ms. In its way: ${blockers}.`
+  const inItsWay =
+    blockers === '' ? 'It did not end when it was asked to.' : `In its way: ${blockers}.`
+  return `portzero: ${name} ${url} was ${howForced(report)} after ${report.durationMs.toFixed(0)} ms. ${inItsWay}`
+}
+
+function howForced({ outcome }: CloseReport): string {
+  return outcome === 'killed' ? 'killed' : 'closed by force'
 }
 
 function howClosed({ outcome, durationMs }: CloseReport): string {

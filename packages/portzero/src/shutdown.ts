@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Client } from './client.ts'
-import type { Connections, IsOurs } from './connections.ts'
+import type { Connections } from './connections.ts'
 import { settlesWithin } from './deadline.ts'
 import type { BoundSocket } from './socket.ts'
 import { TURNS, turns } from './turns.ts'
@@ -12,11 +12,14 @@ export interface Hook {
   run(): unknown
 }
 
+/** What closing has to know of the client that belongs to the server. */
+export type OwnClient = Pick<Client, 'owns' | 'stop' | 'sending' | 'close' | 'destroy'>
+
 /** What serves requests. */
-interface Serving {
-  readonly socket: BoundSocket
+export interface Serving {
+  readonly socket: Pick<BoundSocket, 'close'>
   readonly connections: Connections
-  readonly client: Client
+  readonly client: OwnClient
 }
 
 /** How long clients that connect all the time are taken in while closing, in ms. */
@@ -33,14 +36,13 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
   const { socket, connections, client } = serving
   const startedAt = performance.now()
   const left = (): number => grace - (performance.now() - startedAt)
-  const ours: IsOurs = (end) => client.owns(end)
 
   client.stop()
   await arrival(serving, left)
   socket.close()
-  client.close()
+  void client.close()
 
-  const drained = connections.drain(ours)
+  const drained = connections.drain({ ours: (end) => client.owns(end), startedAt })
   if (connections.isEmpty || (await settlesWithin(drained, left()))) return []
   const lost = connections.cut()
   await settlesWithin(Promise.all([client.destroy(), drained]), left() + AFTERWARDS)

@@ -7,12 +7,17 @@ const listen = net.Server.prototype.listen
 
 /** The part of a TCP handle that is used here. A server keeps it as `_handle`, which `listen()` accepts by that name. */
 interface Handle {
+  /** Its descriptor; -1 on Windows. */
+  readonly fd: number
   close(): void
 }
 
 interface HandleOwner {
   _handle: Handle | null
 }
+
+/** Where to listen: a port of an address, 0 for any; or a socket that listens already, as this process has inherited it. */
+export type Address = { readonly port: number } | { readonly fd: number }
 
 /**
  * A socket that listens before there is an app, so that its URL is known to whoever builds the app.
@@ -24,7 +29,7 @@ export class BoundSocket {
   readonly port: number
   readonly #holder: net.Server
   readonly #early: Set<net.Socket>
-  readonly #servers: Set<NodeServer> = new Set()
+  readonly #servers: NodeServer[] = []
   #closed = false
 
   private constructor(host: string, holder: net.Server, early: Set<net.Socket>) {
@@ -34,17 +39,27 @@ export class BoundSocket {
     this.#early = early
   }
 
-  /** Throws `PORT_IN_USE` or `LISTEN_FAILED`. */
-  static bind(host: string, port: number): Promise<BoundSocket> {
+  /**
+   * Binds it. A server that is there already, and does not listen, may hold it from the beginning; it needs no `put()` then.
+   * Throws `PORT_IN_USE` or `LISTEN_FAILED`.
+   */
+  static bind(host: string, address: Address, server?: NodeServer): Promise<BoundSocket> {
     const early = new Set<net.Socket>()
-    const holder = net.createServer({ pauseOnConnect: true }, (socket) => keep(socket, early))
+    const holder =
+      server ?? net.createServer({ pauseOnConnect: true }, (socket) => keep(socket, early))
     return new Promise((resolve, reject) => {
-      holder.once('error', (cause) => reject(bindError(host, port, cause)))
-      listen.call(holder, { host, port, exclusive: true }, () => {
-        holder.removeAllListeners('error')
+      const failed = (cause: Error): void => reject(bindError(host, address, cause))
+      holder.on('error', failed)
+      listen.call(holder, { host, ...address, exclusive: true }, () => {
+        holder.off('error', failed)
         resolve(new BoundSocket(host, holder, early))
       })
     })
+  }
+
+  /** The descriptor that a child process may inherit. */
+  get fd(): number {
+    return (this.#holder as unknown as HandleOwner)._handle?.fd ?? -1
   }
 
   /**
@@ -53,7 +68,7 @@ export class BoundSocket {
    */
   put(server: NodeServer): void {
     if (this.#closed) return
-    this.#servers.add(server)
+    this.#servers.push(server)
     const give = (socket: net.Socket): void => {
       server.emit('connection', socket)
       socket.resume()
@@ -81,14 +96,17 @@ export class BoundSocket {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    // Not server.close(): that would at once close connections which a client may be sending on.
-    for (const owner of [this.#holder, ...this.#servers] as unknown as HandleOwner[]) {
-      owner._handle?.close()
-      owner._handle = null
-    }
+    for (const owner of [this.#holder, ...this.#servers]) stopAccepting(owner)
     for (const socket of this.#early) socket.destroy()
     this.#early.clear()
   }
+}
+
+/** Takes a server off its socket. Not with server.close(): that would at once close connections which a client may be sending on. */
+function stopAccepting(server: net.Server): void {
+  const owner = server as unknown as HandleOwner
+  owner._handle?.close()
+  owner._handle = null
 }
 
 function keep(socket: net.Socket, early: Set<net.Socket>): void {
@@ -98,7 +116,8 @@ function keep(socket: net.Socket, early: Set<net.Socket>): void {
   socket.on('close', () => early.delete(socket))
 }
 
-function bindError(host: string, port: number, cause: NodeJS.ErrnoException): PortzeroError {
+function bindError(host: string, address: Address, cause: NodeJS.ErrnoException): PortzeroError {
+  const port = 'port' in address ? address.port : `of descriptor ${address.fd}`
   if (cause.code === 'EADDRINUSE') {
     return new PortzeroError(
       'PORT_IN_USE',

@@ -2,7 +2,15 @@ import http from 'node:http'
 import net from 'node:net'
 import { describe, isModule } from './describe.ts'
 import { PortzeroError } from './errors.ts'
-import type { Factory, FetchApp, ListeningApp, NodeListener, NodeServer } from './types.ts'
+import type {
+  AsgiTarget,
+  CommandTarget,
+  Factory,
+  FetchApp,
+  ListeningApp,
+  NodeListener,
+  NodeServer,
+} from './types.ts'
 
 /** An app, and how it is to be served. */
 export type KnownApp =
@@ -11,25 +19,41 @@ export type KnownApp =
   | { kind: 'listener'; listener: NodeListener }
   | { kind: 'listening'; app: ListeningApp }
 
-/** What was handed to `serve()`. */
-export type KnownTarget =
+/** What can be run in this process, or in a thread or process that runs nothing else. */
+export type HostableTarget =
   | KnownApp
   | { kind: 'factory'; factory: Factory }
-  | { kind: 'module'; location: URL | string }
+  /** `fresh`: it runs anew, also where this process has loaded it before. */
+  | { kind: 'module'; location: URL | string; fresh: boolean }
+
+/** What was handed to `serve()`. */
+export type KnownTarget =
+  | HostableTarget
+  | { kind: 'command'; target: CommandTarget }
+  | { kind: 'asgi'; target: AsgiTarget }
 
 const ACCEPTED =
   'Accepted are: an app with a fetch() method (Hono, h3, Elysia), a Node request listener of two or more parameters (Express, koa.callback()), ' +
   'a server of node:http, node:https or node:http2, an app with a listen() method (Fastify, Koa, NestJS), ' +
-  'a factory (a function of no or one parameter that returns any of these), or a module by URL or path.'
+  'a factory (a function of no or one parameter that returns any of these), a module by URL or path, ' +
+  "a program ({ command: 'npm start' }), or an ASGI app ({ asgi: 'main:app' })."
 
 /** Says what a target is. Throws `INVALID_TARGET`. Opens nothing. */
 export function identifyTarget(target: unknown): KnownTarget {
-  if (target instanceof URL) return { kind: 'module', location: target }
-  if (typeof target === 'string' && target !== '') return { kind: 'module', location: target }
+  if (target instanceof URL) return { kind: 'module', location: target, fresh: true }
+  if (typeof target === 'string' && target !== '') {
+    return { kind: 'module', location: target, fresh: true }
+  }
   const app = identifyApp(target)
   if (app !== undefined) return app
+  if (isProgram(target, 'command')) return { kind: 'command', target: target as CommandTarget }
+  if (isProgram(target, 'asgi')) return { kind: 'asgi', target: target as AsgiTarget }
   if (typeof target === 'function') return { kind: 'factory', factory: target as Factory }
   throw new PortzeroError('INVALID_TARGET', `Cannot serve ${describe(target)}. ${ACCEPTED}`)
+}
+
+function isProgram(target: unknown, name: 'command' | 'asgi'): boolean {
+  return typeof target === 'object' && target !== null && Object.hasOwn(target, name)
 }
 
 /** Says how an app is to be served, or `undefined` if it is of no known kind. */

@@ -1,14 +1,30 @@
 import { settlesWithin } from './deadline.ts'
 import { PortzeroError } from './errors.ts'
 import { inWords } from './in-words.ts'
-import type { Live } from './live-server.ts'
 import type { InFlight } from './types.ts'
 
 /** What happens when a test ends while requests that it made are still running. */
 export type Lingering = 'wait' | 'warn' | 'fail'
 
-/** Servers whose requests are told apart by test. */
-const followed: Set<Live> = new Set()
+/** How requests that are still running are dealt with. */
+interface Settling {
+  readonly lingering: Lingering
+  readonly grace: number
+  /** Whether other workers use the server at the same time. */
+  readonly isShared: boolean
+}
+
+/** A server whose requests are told apart by test. */
+export interface Followed {
+  readonly url: string
+  /** Says which tests run. Resolves when it is known to the server. */
+  tests(titles: readonly string[]): Promise<void>
+  inFlight(): readonly InFlight[]
+  /** Resolves when nothing is in flight, however long that takes. */
+  whenIdle(): Promise<void>
+}
+
+const followed: Set<Followed> = new Set()
 const running: Set<string> = new Set()
 
 /**
@@ -17,27 +33,32 @@ const running: Set<string> = new Set()
  */
 const DELIVERY = 100
 
-/** Tells a server which test is running, until `unfollow()`. */
-export function follow(server: Live): void {
+/** Tells a server which tests are running, until `unfollow()`. */
+export async function follow(server: Followed): Promise<void> {
   followed.add(server)
-  server.test = runningTest()
+  await server.tests([...running])
 }
 
 /** Tells a server of no further test. */
-export function unfollow(server: Live): void {
+export function unfollow(server: Followed): void {
   followed.delete(server)
 }
 
 /** A test begins: what servers are asked from now on is said to be its. */
-export function testBegins(title: string): void {
+export async function testBegins(title: string): Promise<void> {
   running.add(title)
-  for (const server of followed) server.test = runningTest()
+  await tellAll()
 }
 
 /** A test has ended. */
-export function testEnds(title: string): void {
+export async function testEnds(title: string): Promise<void> {
   running.delete(title)
-  for (const server of followed) server.test = runningTest()
+  await tellAll()
+}
+
+async function tellAll(): Promise<void> {
+  const titles = [...running]
+  await Promise.all([...followed].map((server) => server.tests(titles)))
 }
 
 /**
@@ -45,13 +66,14 @@ export function testEnds(title: string): void {
  * of those that are left, warns at once, or throws `LINGERING`.
  */
 export async function settle(
-  server: Live,
+  server: Followed,
   title: string,
-  lingering: Lingering,
-  grace: number,
+  { lingering, grace, isShared }: Settling,
 ): Promise<void> {
+  // What nobody is known to have asked may be another worker's, where there are several.
+  const unknown = isShared ? undefined : title
   const left = (): InFlight[] =>
-    server.inFlight().filter(({ kind, test = title }) => kind === 'request' && test === title)
+    server.inFlight().filter(({ kind, test = unknown }) => kind === 'request' && test === title)
   if (left().length === 0) return
   await settlesWithin(
     server.whenIdle(),
@@ -59,7 +81,7 @@ export async function settle(
   )
   const requests = left()
   if (requests.length === 0) return
-  const message = `The test "${title}" ended while ${server.url} was still at work on ${requests.map(inWords).join('; ')}.`
+  const message = `The test "${title}" ended while ${server.url} was still at work on ${requests.map(withoutTest).map(inWords).join('; ')}.`
   if (lingering !== 'fail') return console.warn(`portzero: ${message}`)
   throw new PortzeroError(
     'LINGERING',
@@ -67,7 +89,6 @@ export async function settle(
   )
 }
 
-// Where several run at the same time, nothing tells which of them asks.
-function runningTest(): string | undefined {
-  return running.size === 1 ? [...running][0] : undefined
+function withoutTest({ test: _test, ...request }: InFlight): InFlight {
+  return request
 }

@@ -2,6 +2,9 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node
 import type { Server as HttpsServer } from 'node:https'
 import type { Http2SecureServer, Http2Server } from 'node:http2'
 import type { Dispatcher } from 'undici'
+import type { AsgiTarget } from './asgi.ts'
+
+export type { AsgiTarget } from './asgi.ts'
 
 /** An app with a `fetch` method: Hono, h3, Elysia, a Workers-style default export. */
 export interface FetchApp {
@@ -62,6 +65,23 @@ export type Target<Context extends FactoryContext = FactoryContext> =
   | Factory<Context>
   | URL
   | string
+  | CommandTarget
+  | AsgiTarget
+
+/** Any program that serves HTTP. */
+export interface CommandTarget {
+  /**
+   * A line for the shell, or a program and its arguments. `{fd}`, `{port}`, `{host}` and `{url}` are filled in, here and in `env`. A Node
+   * program needs none of them: its own `listen(3000)` is put on the server's socket.
+   */
+  readonly command: string | readonly string[]
+  /** Working directory. @default that of this process */
+  readonly cwd?: string | undefined
+  /** Environment variables that are added. */
+  readonly env?: Readonly<Record<string, string>> | undefined
+  /** What asks the program to end. @default 'SIGTERM' */
+  readonly stopSignal?: NodeJS.Signals | undefined
+}
 
 /** What a factory is told about the server it builds for. */
 export interface FactoryContext {
@@ -85,15 +105,27 @@ export interface FactoryContext {
 /** Options of {@link serve}. All are optional; an unknown name is refused with `UNKNOWN_OPTION`. */
 export interface ServeOptions {
   /**
-   * Where the app runs. `'inline'`: in this process.
+   * Where the app runs. `'inline'`: in this process, which is the fastest. `'thread'`: in a worker thread, `'process'`: in a child process;
+   * for an app that blocks, crashes, or needs a loader of its own. Both take a module by `URL` or path, as anything else cannot be
+   * handed over. A command, and an ASGI app, have a process of their own in any case.
    * @default 'inline'
    */
-  isolation?: 'inline' | undefined
+  isolation?: 'inline' | 'thread' | 'process' | undefined
+  /** Environment variables that are added for a thread, a process, a command or an ASGI app. */
+  env?: Readonly<Record<string, string>> | undefined
   /**
-   * Address to bind. For `0.0.0.0` and `::` the URL names the loopback address.
+   * Address to bind. For `0.0.0.0` and `::` the URL names the loopback address, see `advertise`. For what is not loopback a warning
+   * is given, once: other machines can use the app then.
    * @default '127.0.0.1'
    */
   host?: string | undefined
+  /**
+   * Where others reach the server, if that is not the address it is bound to: a host (`'host.docker.internal'`) or a URL without a path
+   * (`'https://app.test'`). The port is filled in, unless it names one. `url`, `context.url`, `{url}` and the fixtures' `baseURL` have it,
+   * and so has the certificate of `https`; `server.fetch` goes to the bound address, whichever of the two it is asked for.
+   * @default what `host` says
+   */
+  advertise?: string | undefined
   /**
    * Port to bind, 0 to 65535. With 0 the operating system picks a free one, so that any number of servers run side by side.
    * @default 0
@@ -115,9 +147,10 @@ export interface ServeOptions {
   http2?: boolean | undefined
   /**
    * What must hold before the server counts as started, besides listening: a path that must answer below 400
-   * (asked again until it does), or a function that is awaited, and fails the start if it throws.
+   * (asked again until it does), a function that is awaited, and fails the start if it throws; or a pattern that a line of its output
+   * must match, for apps that have a thread or process of their own.
    */
-  ready?: string | ReadyCheck | undefined
+  ready?: string | RegExp | ReadyCheck | undefined
   /**
    * Milliseconds that a start may take; then it fails with `START_TIMEOUT`.
    * @default 30_000
@@ -147,7 +180,7 @@ export type ReadyCheck = (server: Pick<LiveServer, 'url' | 'fetch'>) => unknown
  * A server that listens. Whoever called `serve()` closes it: with `close()`, or by leaving the block of an `await using`.
  */
 export interface LiveServer extends AsyncDisposable {
-  /** Base URL, such as `http://127.0.0.1:49213`, without a slash at the end. */
+  /** Base URL, such as `http://127.0.0.1:49213`, without a slash at the end. With the option `advertise`, as that says. */
   readonly url: string
   /** The address it is bound to, as given in the options. */
   readonly host: string
@@ -163,6 +196,14 @@ export interface LiveServer extends AsyncDisposable {
    * Throws a `PortzeroError` with code `SERVER_CLOSED` once closing has begun.
    */
   fetch(path: string | URL | Request, init?: RequestInit): Promise<Response>
+  /** The process that the app has to itself; undefined where it has none. Another one after `restart({ app: 'rebuild' })`. */
+  readonly pid: number | undefined
+  /** The worker thread that the app has to itself, as Node numbers them; undefined where it has none. */
+  readonly threadId: number | undefined
+  /** What the app's own process or thread has printed of late: up to 200 lines, oldest first. Empty for `'inline'`. */
+  readonly output: readonly string[]
+  /** Resolves when the app's process or thread ends without being told to. Never for `'inline'`. */
+  readonly exited: Promise<Exit>
   /** The pool that `fetch` uses, for other clients built on undici. Closed with the server. */
   readonly dispatcher: Dispatcher
   /** What is not answered to its end at this moment, oldest first. */
@@ -186,6 +227,68 @@ export interface LiveServer extends AsyncDisposable {
    * Rejects with `CLOSE_FAILED`, after all is closed, if a close hook threw.
    */
   close(options?: CloseOptions): Promise<CloseReport>
+}
+
+/** Options of {@link start}: those of {@link serve} that another process can be told, and the name. */
+export interface StartOptions extends Omit<
+  ServeOptions,
+  'isolation' | 'ready' | 'slot' | 'workerId'
+> {
+  /** By which others find it: letters, digits, `.`, `_` and `-`, at most 64, the first no sign. */
+  name: string
+  /**
+   * Where a module runs: in a process of its own, or in a thread of the process that holds it.
+   * @default 'process'
+   */
+  isolation?: 'thread' | 'process' | undefined
+  /** A path that must answer below 400, or a pattern that a line of its output must match, before it counts as started. */
+  ready?: string | RegExp | undefined
+}
+
+/**
+ * A server that runs in the background, and outlives this process. What is had here is a connection to it, which does not keep this process
+ * alive: let go of it with `disconnect()`, or by leaving the block of an `await using`; end the server, for everybody, with `stop()`.
+ */
+export interface ConnectedServer extends Omit<LiveServer, 'close'> {
+  /** By which others find it. */
+  readonly name: string
+  /**
+   * Ends the server for everybody, as `close()` of a server of one's own does. Resolves when nothing of it is left. Rejects with `CLOSE_FAILED`, after
+   * all is closed, if a close hook threw; with `SERVER_CLOSED` if it has ended before. Call it as often as you like.
+   */
+  stop(options?: CloseOptions): Promise<CloseReport>
+  /** Lets go of it: the server goes on, and this handle is of no more use. Idempotent. */
+  disconnect(): Promise<void>
+}
+
+/** A server that runs in the background, as {@link list} tells of it. */
+export interface ServerEntry {
+  /** By which `connect()` finds it. */
+  readonly name: string
+  /** `died`: its own process has ended by itself. It can be restarted or stopped, and says why in its log. */
+  readonly state: 'starting' | 'ready' | 'died'
+  /** Undefined until it is ready. */
+  readonly url: string | undefined
+  /** The app's own process. */
+  readonly pid: number | undefined
+  /** The process that holds it. */
+  readonly holderPid: number
+  /** What is served, in words: a command, a module's URL. */
+  readonly target: string
+  /** The working directory of whoever has started it. */
+  readonly cwd: string
+  /** The file with all that it has printed. */
+  readonly log: string
+  readonly startedAt: Date
+  /** Where a test runner has started it: whether a parallel slot or the whole run shares it. */
+  readonly scope: 'slot' | 'run' | undefined
+}
+
+/** How a process or thread has ended. */
+export interface Exit {
+  /** The exit code; null if a signal ended it. */
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
 }
 
 /** A request that is not answered to its end, or a connection that became something else. */

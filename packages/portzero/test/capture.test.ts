@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { serve } from 'portzero'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { answers, failure, holdPort } from './support.ts'
+import { answers, failure, gate, holdPort } from './support.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const saying =
@@ -86,15 +86,15 @@ describe('an app that starts itself', () => {
 
 describe('servers that are no part of the load', () => {
   test('stay as they are while a load runs', async () => {
-    let release = (): void => {}
+    const released = gate()
     const loading = serve(async () => {
-      await new Promise<void>((resolve) => (release = resolve))
+      await released.opened
       http.createServer(saying('app')).listen(3000)
     })
     const other = http.createServer(saying('other')).listen(0, '127.0.0.1')
     onTestFinished(() => void other.close())
     await new Promise((resolve) => other.once('listening', resolve))
-    release()
+    released.open()
     await using server = await loading
     expect(portOf(other)).not.toBe(server.port)
     expect(await (await server.fetch(`http://127.0.0.1:${portOf(other)}/`)).text()).toBe('other')

@@ -216,7 +216,8 @@ describe('an option', () => {
     ['grace', null],
     ['ready', 'health'],
     ['ready', true],
-    ['isolation', 'thread'],
+    ['isolation', 'container'],
+    ['env', { PORT: 3000 }],
     ['slot', -1],
     ['workerId', 1],
   ])('%s that is %o', async (name, value) => {

@@ -5,9 +5,9 @@ import type { Kind } from 'fixture-apps/closing'
 import { clients } from 'fixture-clients'
 import type { Client, Ending, Visit } from 'fixture-clients'
 import { serve } from 'portzero'
-import type { Blocker, CloseReport } from 'portzero'
+import type { CloseReport } from 'portzero'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { A_LITTLE, Watch, suits } from './watch.ts'
+import { A_LITTLE, Watch, inWords, suits } from './watch.ts'
 
 const ROUNDS = 100
 const GRACE = 100
@@ -86,7 +86,7 @@ async function play(
   watch: Watch,
 ): Promise<{ report: CloseReport; ended: Ended[]; left: unknown[]; refuses: boolean }> {
   const stage = new Stage()
-  const server = await serve(await kind.create(stage), { grace: GRACE })
+  const server = await serve(await kind.create(stage), { ...kind.options, grace: GRACE })
   const visited = { url: new URL(server.url), stage, opened: watch.opened }
   const present: { client: Client; visit: Visit }[] = []
   for (const client of guests) {
@@ -112,10 +112,6 @@ async function play(
     return { client, endings }
   })
   return { report, ended: await Promise.all(ended), left, refuses }
-}
-
-function inWords({ kind, method, path }: Pick<Blocker, 'kind' | 'method' | 'path'>): string {
-  return `${kind} ${method} ${path}`
 }
 
 /** The same round for the same seed. */

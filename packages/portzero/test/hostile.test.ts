@@ -3,7 +3,7 @@ import type { Client } from 'fixture-clients'
 import { clients } from 'fixture-clients'
 import { serve } from 'portzero'
 import { describe, expect, test } from 'vitest'
-import { A_LITTLE, Watch, suits } from './watch.ts'
+import { A_LITTLE, Watch, inWords, suits } from './watch.ts'
 
 const GRACE = 300
 /** What is in flight takes so much longer once closing has begun, in ms. */
@@ -16,7 +16,7 @@ describe.each(kinds.map((kind) => [kind.name, kind] as const))('%s', (_name, kin
   test.each(suitable)('closes on %s', async (_title, client) => {
     using watch = new Watch()
     const stage = new Stage()
-    const server = await serve(await kind.create(stage), { grace: GRACE })
+    const server = await serve(await kind.create(stage), { ...kind.options, grace: GRACE })
     const opened = watch.opened
     const visit = await client.visit({ url: new URL(server.url), stage, opened })
 
@@ -39,12 +39,8 @@ describe.each(kinds.map((kind) => [kind.name, kind] as const))('%s', (_name, kin
     const { outcome, blockers, durationMs } = report
     const { blocks } = client
     expect(outcome).toBe(blocks === undefined ? 'graceful' : 'forced')
-    const named = new Set(
-      blockers.map(({ kind: what, method, path }) => `${what} ${method} ${path}`),
-    )
-    expect([...named]).toEqual(
-      blocks === undefined ? [] : [`${blocks.kind} ${blocks.method} ${blocks.path}`],
-    )
+    const named = new Set(blockers.map(inWords))
+    expect([...named]).toEqual(blocks === undefined ? [] : [inWords(blocks)])
     const [least, most] = bounds(client)
     expect(durationMs).toBeGreaterThanOrEqual(least)
     expect(durationMs).toBeLessThan(most)

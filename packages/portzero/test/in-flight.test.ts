@@ -1,8 +1,30 @@
 import http from 'node:http'
 import net from 'node:net'
+import { Duplex } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { serve } from 'portzero'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import type { InFlight } from 'portzero'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failure, gate } from './support.ts'
+
+/** Two streams, of which each gives what is written to the other. */
+function duplexPair(): [Duplex, Duplex] {
+  const make = (other: () => Duplex): Duplex =>
+    new Duplex({
+      read() {},
+      write(chunk, _encoding, done) {
+        other().push(chunk)
+        done()
+      },
+      final(done) {
+        other().push(null)
+        done()
+      },
+    })
+  const one: Duplex = make(() => two)
+  const two: Duplex = make(() => one)
+  return [one, two]
+}
 
 type Listener = (
   request: http.IncomingMessage,
@@ -65,6 +87,48 @@ test('counts pipelined requests, and forgets them all when their client aborts',
   socket.resetAndDestroy()
   await server.idle()
   expect(server.inFlight()).toEqual([])
+})
+
+test('an answer that is given at once is in flight until it is handed over, and not after', async () => {
+  const big = Buffer.alloc(32 * 1024 * 1024)
+  let within: readonly InFlight[] = []
+  await using server = await serve(
+    (request: http.IncomingMessage, response: http.ServerResponse) => {
+      within = server.inFlight()
+      response.end(request.url === '/big' ? big : 'ok')
+    },
+  )
+  await (await server.fetch('/small')).text()
+  expect(within).toMatchObject([{ path: '/small' }])
+  expect(server.inFlight()).toEqual([])
+
+  const slow = net.connect(server.port, '127.0.0.1').pause()
+  slow.write('GET /big HTTP/1.1\r\nHost: x\r\n\r\n')
+  await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/big' }]))
+  expect(server.inFlight()[0]?.bytesSent).toBeGreaterThan(0)
+  let idle = false
+  const waiting = server.idle().then(() => (idle = true))
+  await (await server.fetch('/small')).text()
+  expect(idle).toBe(false)
+  slow.resume()
+  await waiting
+  expect(server.inFlight()).toEqual([])
+  slow.destroy()
+})
+
+test('a connection may be any stream', async () => {
+  const { app, reached, release } = holding()
+  const httpServer = http.createServer((request, response) => void app(request, response))
+  const server = await serve(httpServer)
+  const [near, far] = duplexPair()
+  httpServer.emit('connection', far)
+  near.write('GET /held HTTP/1.1\r\nHost: x\r\n\r\n')
+  await reached
+  expect(server.inFlight()).toMatchObject([{ path: '/held', bytesSent: 0 }])
+  const closing = server.close()
+  release()
+  expect(await text(near)).toMatch(/^HTTP\/1.1 200 OK.*begun/s)
+  expect(await closing).toMatchObject({ outcome: 'graceful' })
 })
 
 describe('idle()', () => {

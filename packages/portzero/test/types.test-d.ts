@@ -109,8 +109,8 @@ await serve(new Hono(), { prot: 3000 })
 await serve(new Hono(), { port: '3000' })
 // @ts-expect-error -- the certificate is made here
 await serve(new Hono(), { https: { key: '', cert: '' } })
-// @ts-expect-error -- not in this version
-await serve(new Hono(), { isolation: 'thread' })
+// @ts-expect-error -- no such place
+await serve('./app.js', { isolation: 'container' })
 // @ts-expect-error -- an option of close() of the wrong type
 await server.close({ grace: '1s' })
 // @ts-expect-error -- the URL is read-only

@@ -2,7 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import type { Kind } from 'fixture-apps/closing'
 import type { Client } from 'fixture-clients'
-import type { LiveServer } from 'portzero'
+import type { Blocker, LiveServer } from 'portzero'
 import { answers } from './support.ts'
 
 /** How often is looked whether the process stands still, in ms. */
@@ -78,4 +78,9 @@ export class Watch {
 /** True if a client can be sent to that kind of server. */
 export function suits({ needs }: Client, { abilities }: Kind): boolean {
   return needs.every((ability) => abilities.includes(ability))
+}
+
+/** What is in the way of a closing. Not its query, in which a library tells its connections apart. */
+export function inWords({ kind, method, path }: Pick<Blocker, 'kind' | 'method' | 'path'>): string {
+  return `${kind} ${method} ${path.replace(/\?.*/, '')}`
 }

@@ -1,205 +1,228 @@
-import { listenerOf, serverOfFetch, serverOfListener, speaksHttp1 } from '../app-server.ts'
-import type { Protocol } from '../app-server.ts'
-import { encrypt } from '../encrypt.ts'
+import { performance } from 'node:perf_hooks'
+import { parseAdvertised, publicUrlOf } from '../advertise.ts'
+import type { Certificate } from '../certificate.ts'
+import { Client } from '../client.ts'
+import { Connections } from '../connections.ts'
+import { never, settlesWithin } from '../deadline.ts'
 import { PortzeroError, messageOf } from '../errors.ts'
-import { ListenCapture } from '../listen-capture.ts'
-import { loadModule } from '../module.ts'
-import type { BoundSocket } from '../socket.ts'
-import { findApp, isHttp2, isSecure, serverOf } from '../target.ts'
-import type { Given, KnownApp, KnownTarget } from '../target.ts'
-import type { Factory, FactoryContext, NodeServer } from '../types.ts'
+import { reportOf, urlOf } from '../life.ts'
+import type { Life } from '../life.ts'
+import type { Settings } from '../options.ts'
+import { Readiness } from '../ready.ts'
+import { HostedApp } from '../hosted-app.ts'
+import { AFTERWARDS, runHooks, stopServing } from '../shutdown.ts'
+import type { Hook, OwnClient, Serving } from '../shutdown.ts'
+import { telling } from '../slow-start.ts'
+import { BoundSocket } from '../socket.ts'
+import type { Address } from '../socket.ts'
+import { isHttp2, isSecure } from '../target.ts'
+import type { HostableTarget } from '../target.ts'
+import type { Blocker, CloseReport, Exit, FactoryContext, InFlight } from '../types.ts'
 
-/** Runs an app in this process. Whoever starts it calls `close()`, after a failed start too. */
-export class InlineRuntime {
-  /** The server that was put on our socket. */
-  server: NodeServer | undefined
-  readonly #capture: ListenCapture
-  readonly #put: (server: NodeServer) => void
+/** A life in this process, or in whatever process or thread this is. */
+export class InlineLife implements Life {
+  readonly port: number
+  readonly pid = undefined
+  readonly isGoverned = true
+  readonly threadId = undefined
+  readonly output: readonly string[] = []
+  readonly exited: Promise<Exit> = never
+  readonly died = undefined
+  readonly #settings: Settings
+  readonly #certificate: Certificate | undefined
+  readonly #runtime: HostedApp
+  readonly #connections: Connections
   #socket: BoundSocket
-  #given: Given | undefined
-  readonly #protocol: Protocol
-  /** The server that was made for the app, as it brought none. */
-  #made: NodeServer | undefined
-  #decrypt: () => void = () => {}
-  #closed = false
+  #client: Client = new Client(this)
+  /** Made when a factory asks for its signal. */
+  #abort: AbortController | undefined
+  readonly #hooks: Hook[] = []
+  #ending = false
 
-  /** `watch` is shown the server before it has any connection. */
-  constructor(socket: BoundSocket, protocol: Protocol, watch: (server: NodeServer) => void) {
+  private constructor(
+    socket: BoundSocket,
+    runtime: HostedApp,
+    connections: Connections,
+    settings: Settings,
+    certificate: Certificate | undefined,
+  ) {
+    this.port = socket.port
+    this.#connections = connections
+    this.#settings = settings
+    this.#certificate = certificate
+    this.#runtime = runtime
     this.#socket = socket
-    this.#protocol = protocol
-    this.#put = (server) => {
-      const { certificate } = protocol
-      if (certificate !== undefined && !isSecure(server)) {
-        this.#decrypt = encrypt(server, certificate, socket.port)
-      }
-      watch(server)
-      this.server = server
-      server.once('close', () => (this.#closed = true))
-      this.#socket.put(server)
-    }
-    this.#capture = new ListenCapture((server) => this.#put(server))
   }
 
-  /** Loads the target, and resolves when its server listens on the socket. */
-  async start(target: KnownTarget, context: () => FactoryContext): Promise<NodeServer> {
-    this.#given = await this.#load(target, context)
-    const server = await this.#listen(this.#given)
-    this.#capture.loaded()
-    return server
-  }
-
-  /** True if the app has brought a certificate of its own, with a server that speaks TLS. */
-  get bringsCertificate(): boolean {
-    return this.server !== undefined && this.server !== this.#made && isSecure(this.server)
-  }
-
-  /** Puts the server on another socket, where the one that it had is closed. */
-  async resume(socket: BoundSocket): Promise<void> {
-    const { server } = this
-    this.#socket = socket
-    if (server === undefined) return
-    socket.put(server)
-    await listening(server)
-  }
-
-  /** The error of a start that takes too long: says how far it came. */
-  overdue(ms: number): PortzeroError {
-    const { caught } = this.#capture
-    if (this.#given === undefined || this.#given.app !== undefined || caught !== undefined) {
-      const loading = this.#given === undefined
-      return new PortzeroError(
-        'START_TIMEOUT',
-        `The server did not start within ${ms} ms: ${loading ? 'the target is still loading' : 'the app does not listen yet'}. ` +
-          "Look for what it waits for, or give it longer with the option 'startTimeout'.",
-      )
-    }
-    return new PortzeroError(
-      'NOTHING_LISTENED',
-      `Nothing listened within ${ms} ms. The target was loaded and gave ${this.#given.description}; it started no server. ` +
-        'Export or return the app (as default, app, server or handler), or call listen() while it loads. ' +
-        'An ES module runs once in a process: one that starts itself, and was imported before, does not start again.',
+  /** Binds the socket and starts the target. A failed start leaves nothing open. `onChange` is told whenever `inFlight()` changes. */
+  static async begin(
+    target: HostableTarget,
+    settings: Settings,
+    address: Address,
+    onChange?: () => void,
+  ): Promise<InlineLife> {
+    const certificate = settings.https ? await makeCertificate(settings) : undefined
+    const connections = new Connections(onChange)
+    const runtime = new HostedApp(target, { certificate, http2: settings.http2 }, (server) =>
+      connections.watch(server),
     )
-  }
-
-  /** Runs the app's own close hooks, and closes what its load started besides. Throws what they throw. */
-  async close(): Promise<void> {
+    const socket = await BoundSocket.bind(settings.host, address, await runtime.prepare())
+    const life = new InlineLife(socket, runtime, connections, settings, certificate)
     try {
-      await this.#closeApp()
-    } finally {
-      this.#capture.end()
-      this.#decrypt()
+      await life.#start()
+      return life
+    } catch (error) {
+      await life.#giveUp(error)
+      throw error
     }
   }
 
-  async #load(target: KnownTarget, context: () => FactoryContext): Promise<Given> {
-    const build = (factory: Factory): Promise<unknown> =>
-      attempt(`The factory failed${hintFor(factory)}`, () =>
-        this.#capture.run(() => factory(context())),
-      )
-    switch (target.kind) {
-      case 'factory':
-        return findApp(await build(target.factory), build)
-      case 'module': {
-        const load = (): Promise<unknown> => loadModule(target.location)
-        return findApp(await this.#capture.run(load), build)
+  get url(): string {
+    const { https } = this.#settings
+    const { server } = this.#runtime
+    const isEncrypted = https || (server !== undefined && isSecure(server))
+    return urlOf(isEncrypted, this.#settings.host, this.port)
+  }
+
+  get publicUrl(): string {
+    return publicUrlOf(this.url, this.#settings.advertise)
+  }
+
+  get http2(): boolean {
+    const { server } = this.#runtime
+    return server !== undefined && isHttp2(server)
+  }
+
+  /** What signed its certificate, if that was made here. */
+  get ca(): string | undefined {
+    const { server, bringsServer } = this.#runtime
+    const bringsCertificate = bringsServer && server !== undefined && isSecure(server)
+    return bringsCertificate ? undefined : this.#certificate?.ca
+  }
+
+  get client(): Client {
+    return this.#client
+  }
+
+  set test(title: string | undefined) {
+    this.#connections.test = title
+  }
+
+  inFlight(): InFlight[] {
+    return this.#connections.inFlight()
+  }
+
+  idle(): Promise<void> {
+    return this.#connections.idle()
+  }
+
+  cut(): void {
+    this.#connections.cut()
+  }
+
+  /** `client` is whose connections end by themselves: its own one, or that of the process that this one belongs to. */
+  end(grace: number, client: OwnClient = this.#client): Promise<CloseReport> {
+    return this.#end(grace, grace, client)
+  }
+
+  async pause(grace: number, client: OwnClient = this.#client): Promise<CloseReport> {
+    const startedAt = performance.now()
+    return reportOf(await stopServing(this.#serving(client), grace), startedAt)
+  }
+
+  async resume(): Promise<void> {
+    this.#socket = await BoundSocket.bind(this.#settings.host, { port: this.port })
+    this.#client = new Client(this)
+    await this.#runtime.resume(this.#socket)
+  }
+
+  async #start(): Promise<void> {
+    const { startTimeout, ready } = this.#settings
+    const deadline = performance.now() + startTimeout
+    const started = this.#runtime.start(this.#socket, () => this.#context())
+    if (started !== undefined) {
+      const inTime = settlesWithin(started, startTimeout)
+      if (!(await telling(() => this.#runtime.waitsFor, inTime))) {
+        throw this.#runtime.overdue(startTimeout)
       }
-      default:
-        return { app: target, wrapped: false, description: 'an app' }
+      await started
+    }
+    if (ready === undefined) return
+    const readiness = new Readiness(ready)
+    const { url, client } = this
+    const probed = { url, fetch: client.fetch.bind(client) }
+    const isReady = readiness.wait(probed, this.#context().signal)
+    if (!(await settlesWithin(isReady, deadline - performance.now()))) {
+      throw readiness.overdue(startTimeout)
+    }
+    await isReady
+  }
+
+  /** What fails besides is told in the error of the start, which is the one to mend. */
+  async #giveUp(error: unknown): Promise<void> {
+    try {
+      // Nobody waits for what is in flight; only hooks get their time.
+      await this.#end(0, this.#settings.grace, this.#client)
+    } catch (besides) {
+      if (error instanceof Error) error.message += ` (${messageOf(besides)})`
     }
   }
 
-  async #listen(given: Given): Promise<NodeServer> {
-    const server = await this.#serverFor(await this.#chosen(given))
-    if (server !== this.#capture.caught) this.#put(server)
-    await listening(server)
-    if (this.#protocol.http2 && !isHttp2(server)) throw speaksHttp1()
-    return server
+  async #end(grace: number, graceOfHooks: number, client: OwnClient): Promise<CloseReport> {
+    const startedAt = performance.now()
+    this.#ending = true
+    this.#abort?.abort(closing(this.url))
+    const blockers: Blocker[] = await stopServing(this.#serving(client), grace)
+    // The app first: its hooks may still use what the factory opened.
+    const hooks = [{ name: 'close', run: () => this.#runtime.close() }, ...this.#hooks]
+    const spent = performance.now() - startedAt
+    const { failures, hanging } = await runHooks(hooks, graceOfHooks + AFTERWARDS - spent)
+    // A server that was made for the app ends with it.
+    if (this.#runtime.bringsServer) this.#connections.unwatch()
+    const report = reportOf([...blockers, ...hanging], startedAt)
+    if (failures.length > 0) throw closeFailed(this.url, failures, report)
+    return report
   }
 
-  async #chosen(given: Given): Promise<KnownApp> {
-    const now = choose(given, this.#capture)
-    return now ?? { kind: 'server', server: await this.#capture.started() }
+  #serving(client: OwnClient): Serving {
+    return { socket: this.#socket, connections: this.#connections, client }
   }
 
-  async #serverFor(known: KnownApp): Promise<NodeServer> {
-    switch (known.kind) {
-      case 'server':
-        return known.server
-      case 'fetch':
-        return (this.#made = await serverOfFetch(known.app, this.#protocol))
-      case 'listener':
-        return (this.#made = serverOfListener(known.listener, this.#protocol))
-      case 'listening': {
-        const own = serverOf(known)
-        if (own?.listening === true) return own
-        const listener = this.#protocol.http2 ? listenerOf(known.app) : undefined
-        if (listener !== undefined) return (this.#made = serverOfListener(listener, this.#protocol))
-        const { host, port } = this.#socket
-        const listen = known.app.listen as (options: object) => unknown
-        await attempt('The app failed to start', () =>
-          this.#capture.run(() => listen.call(known.app, { host, port })),
-        )
-        return this.#capture.started()
-      }
+  #context(): FactoryContext {
+    const { publicUrl: url, port } = this
+    const { slot, workerId } = this.#settings
+    const signal = (this.#abort ??= new AbortController()).signal
+    const onClose = (run: () => unknown): void => {
+      if (this.#ending) runLate(run)
+      else this.#hooks.unshift({ name: 'onClose', run })
     }
-  }
-
-  async #closeApp(): Promise<void> {
-    const app = this.#given?.app
-    const { server } = this
-    if (app !== undefined && server !== undefined && serverOf(app) === server) {
-      const itself = 'app' in app ? (app.app as { close?: () => unknown }) : {}
-      if (typeof itself.close === 'function') await itself.close()
-    }
-    if (server !== undefined && !this.#closed) {
-      await new Promise<void>((resolve) => {
-        server.once('close', resolve)
-        server.close()
-      })
-    }
+    return { url, port, slot, workerId, signal, onClose }
   }
 }
 
-/** Says which app to serve: the one that started itself, or the one that was given. `undefined`: there is none yet. */
-function choose({ app, wrapped }: Given, capture: ListenCapture): KnownApp | undefined {
-  const { caught, helper } = capture
-  if (caught === undefined) {
-    return app ?? (helper === undefined ? undefined : { kind: 'server', server: helper })
-  }
-  if (app === undefined || wrapped || belongsTo(app, caught))
-    return { kind: 'server', server: caught }
-  throw new PortzeroError(
-    'AMBIGUOUS_TARGET',
-    `The factory started a server on port ${capture.askedPort}, and returned another app. Which of them to serve cannot be told. ` +
-      'To serve the one that was started, return it, or nothing. To serve the one that was returned, let the other listen on port 0, or start it with serve().',
+/** What it takes is loaded where it is needed. */
+async function makeCertificate({ host, advertise }: Settings): Promise<Certificate> {
+  const { certificateFor } = await import('../certificate.ts')
+  const advertised = advertise === undefined ? undefined : parseAdvertised(advertise)
+  return certificateFor(host, advertised?.hostname)
+}
+
+function closing(url: string): PortzeroError {
+  return new PortzeroError('SERVER_CLOSED', `The server at ${url} is closing.`)
+}
+
+function closeFailed(url: string, failures: unknown[], report: CloseReport): PortzeroError {
+  const cause = failures.length === 1 ? failures[0] : new AggregateError(failures)
+  return new PortzeroError(
+    'CLOSE_FAILED',
+    `The server at ${url} is closed, but ${failures.length === 1 ? 'a close hook' : `${failures.length} close hooks`} failed: ${failures.map(messageOf).join('; ')}`,
+    { cause, report },
   )
 }
 
-function belongsTo(app: KnownApp, server: NodeServer): boolean {
-  if (serverOf(app) === server) return true
-  const handlers: unknown[] = server.listeners('request')
-  return 'app' in app && handlers.includes(app.app)
-}
-
-async function listening(server: NodeServer): Promise<void> {
-  if (server.listening) return
-  await new Promise<void>((resolve) => server.once('listening', () => resolve()))
-}
-
-/** Runs a part of the start that belongs to the user, and says so if it throws. */
-async function attempt<T>(what: string, run: () => T | PromiseLike<T>): Promise<T> {
-  try {
-    return await run()
-  } catch (cause) {
-    throw new PortzeroError('FACTORY_FAILED', `${what}: ${messageOf(cause)}`, { cause })
-  }
-}
-
-/** A bare request handler, taken for a factory, mostly fails on what a request has and a context has not. */
-function hintFor(factory: Factory): string {
-  const source = Function.prototype.toString.call(factory)
-  const takesRequest = /^(?:async\s+)?(?:function\b[^(]*)?\(?\s*req(?:uest)?\b/.test(source)
-  return takesRequest
-    ? ' (a function of one parameter is called once, to build the app; a request handler is wrapped: { fetch: handler })'
-    : ''
+/** Runs a hook that comes when closing has begun: what a factory opens after its start was given up is closed too. */
+function runLate(hook: () => unknown): void {
+  void (async () => hook())().catch((error: unknown) => {
+    console.warn(`portzero: a close hook failed: ${messageOf(error)}`)
+  })
 }

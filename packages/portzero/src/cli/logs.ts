@@ -1,0 +1,48 @@
+import { HeldLog } from '../held-log.ts'
+import { oneName } from './names.ts'
+import { print, printJson } from './print.ts'
+import { parse, wholeNumber } from './usage.ts'
+
+const HELP = `Usage: portzero logs [options] <name>
+
+Prints what a server in the background has printed, and what became of it.
+
+  --lines <number>          only so many of the last lines
+  --follow, -f              go on with what it prints, until it ends
+  --json                    print an object for each line
+  -h, --help
+
+Exit code: 0; 1 if it does not run; 2 for wrong usage.
+`
+
+const OPTIONS = {
+  lines: { type: 'string', short: 'n' },
+  follow: { type: 'boolean', short: 'f', default: false },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+export async function run(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parse({
+    args: [...args],
+    options: OPTIONS,
+    allowPositionals: true,
+  })
+  if (values.help) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  const count = wholeNumber('lines', values.lines, 'a number of lines')
+  const show = values.json ? (line: string) => printJson({ line }) : print
+  const log = new HeldLog(oneName(positionals))
+  try {
+    const lines = log.read()
+    for (const line of lines.slice(count === undefined ? 0 : Math.max(0, lines.length - count))) {
+      show(line)
+    }
+    if (values.follow) await log.follow(() => log.read().forEach(show))
+    return 0
+  } finally {
+    log.close()
+  }
+}

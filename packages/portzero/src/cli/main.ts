@@ -1,0 +1,85 @@
+// The command `portzero`: finds the verb, loads it alone, and turns what it throws into words and an exit code.
+import { readFileSync } from 'node:fs'
+import { PortzeroError, messageOf } from '../errors.ts'
+import { USAGE, UsageError } from './usage.ts'
+
+/** A verb takes what follows it on the command line, and resolves to the exit code. */
+interface Verb {
+  run(args: readonly string[]): Promise<number>
+}
+
+const commands: Record<string, () => Promise<Verb>> = {
+  run: () => import('./run.ts'),
+  start: () => import('./start.ts'),
+  stop: () => import('./stop.ts'),
+  restart: () => import('./restart.ts'),
+  list: () => import('./list.ts'),
+  url: () => import('./url.ts'),
+  logs: () => import('./logs.ts'),
+}
+
+const HELP = `Usage: portzero <verb> [options]
+
+  run <target> -- <command…>    start a server, run a command with its URL, stop the server
+  start <target> --name <name>  start a server in the background, and print its URL when it is ready
+  stop <name…>                  stop it
+  restart <name>                load its code anew, on the same port
+  list                          what runs in the background
+  url <name>                    its URL
+  logs <name>                   what it has printed
+
+portzero <verb> --help tells more; portzero --version tells the version.
+`
+
+/** Of wrong usage. */
+const EXIT_USAGE = 2
+
+process.exitCode = await main(process.argv.slice(2))
+// Whatever a library may still hold open.
+process.exit()
+
+async function main([name, ...args]: string[]): Promise<number> {
+  // Who reads it may stop reading at any time, and a terminal be closed.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  if (name === '--help' || name === '-h' || name === 'help') return print(HELP)
+  if (name === '--version' || name === '-v') return print(`${version()}\n`)
+  const load = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (load === undefined) {
+    const got = name === undefined ? 'No verb was given' : `There is no verb '${name}'`
+    process.stderr.write(
+      `portzero: ${got}; there is: ${Object.keys(commands).join(', ')}.\n${HELP}`,
+    )
+    return EXIT_USAGE
+  }
+  try {
+    const verb = await load()
+    return await verb.run(args)
+  } catch (error) {
+    return explain(name as string, error)
+  }
+}
+
+function explain(verb: string, error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`portzero: ${error.message}\n${USAGE}portzero ${verb} --help\n`)
+    return EXIT_USAGE
+  }
+  const text =
+    error instanceof PortzeroError
+      ? `[${error.code}] ${error.message}`
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : messageOf(error)
+  process.stderr.write(`portzero: ${text}\n`)
+  return 1
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return 0
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
+}

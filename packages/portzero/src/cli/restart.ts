@@ -1,0 +1,43 @@
+import { performance } from 'node:perf_hooks'
+import { connect } from '../background.ts'
+import { oneName } from './names.ts'
+import { closedInWords, print, printJson } from './print.ts'
+import { parse, wholeNumber } from './usage.ts'
+
+const HELP = `Usage: portzero restart [options] <name>
+
+Closes a server in the background, and starts it anew on the same port, with fresh code. One that has died comes back.
+
+  --grace <ms>              what requests in flight get; else as the server was started
+  --json                    print the report of its closing, with name and url
+  -h, --help
+
+Exit code: 0 when it is ready again; 1 if it does not run, or does not start: then it is gone; 2 for wrong usage.
+`
+
+const OPTIONS = {
+  grace: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+export async function run(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parse({
+    args: [...args],
+    options: OPTIONS,
+    allowPositionals: true,
+  })
+  if (values.help) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  const grace = wholeNumber('grace', values.grace, 'a number of milliseconds')
+  const server = await connect(oneName(positionals))
+  const startedAt = performance.now()
+  const closed = await server.restart({ app: 'rebuild', grace })
+  const { name, url } = server
+  const ms = (performance.now() - startedAt).toFixed(0)
+  if (values.json) printJson({ name, url, ...closed })
+  else print(`${name}: ${closedInWords(closed)}; ready again at ${url} after ${ms} ms`)
+  return 0
+}

@@ -1,0 +1,143 @@
+import { setImmediate } from 'node:timers'
+import type { Channel, HeldOrder, News, Order, Report } from './channel.ts'
+import type { OwnClient } from './shutdown.ts'
+import type { CloseReport, InFlight } from './types.ts'
+import { toWire } from './wire-error.ts'
+
+/** What an owner in another process or thread may do with a server. */
+export interface Governed {
+  test: string | undefined
+  inFlight(): InFlight[]
+  idle(): Promise<void>
+  cut(): void
+  end(grace: number, client: OwnClient): Promise<CloseReport>
+  // A server that many use is restarted as a whole.
+  pause?(grace: number, client: OwnClient): Promise<CloseReport>
+  resume?(): Promise<void>
+}
+
+interface Means {
+  start?(order: Extract<Order, { type: 'start' }>): Promise<void>
+  /** Carries out what only the holder of a server is told. */
+  held?(order: HeldOrder): Promise<CloseReport | undefined>
+  exit(): void
+}
+
+type Answered = Extract<Order | HeldOrder, { id: number }>
+
+/** The line to the owner: obeys it, and tells it how things stand. */
+export class Governor {
+  readonly #channel: Channel<Report | News, Order | HeldOrder>
+  readonly #means: Means
+  #server: Governed | undefined
+  #hasTold = false
+  #hasChanged = false
+
+  /** `start` makes the server that is ordered, `exit` ends all this. */
+  constructor(channel: Channel<Report | News, Order | HeldOrder>, means: Means) {
+    this.#channel = channel
+    this.#means = means
+    channel.listen((order) => {
+      if (order.type === 'start') {
+        means.start?.(order).catch((error: unknown) => this.failed(error))
+      } else this.#obey(order)
+    })
+  }
+
+  /** The server listens. */
+  started(server: Governed, told: Omit<Extract<Report, { type: 'started' }>, 'type'>): void {
+    this.#server = server
+    this.#channel.send({ type: 'started', ...told })
+    // What the owner knows may be of a server that this one follows.
+    this.changed()
+  }
+
+  /** The server will not listen. */
+  failed(error: unknown): void {
+    this.#channel.send({ type: 'failed', error: toWire(error) })
+  }
+
+  /** Tells the owner what it has not asked for. */
+  tell(news: News): void {
+    this.#channel.send(news)
+  }
+
+  /**
+   * Tells the owner what is in flight: at once, as what came may block this side, and then once for all that has changed in this
+   * turn of the event loop.
+   */
+  readonly changed: () => void = () => {
+    if (this.#hasTold) {
+      this.#hasChanged = true
+      return
+    }
+    this.#tellInFlight()
+    this.#hasTold = true
+    this.#hasChanged = false
+    setImmediate(() => {
+      this.#hasTold = false
+      if (this.#hasChanged) this.#tellInFlight()
+    })
+  }
+
+  #tellInFlight(): void {
+    const inFlight = this.#server?.inFlight()
+    if (inFlight !== undefined) this.#channel.send({ type: 'inFlight', inFlight })
+  }
+
+  #obey(order: Exclude<Order | HeldOrder, { type: 'start' }>): void {
+    const server = this.#server
+    switch (order.type) {
+      case 'exit':
+        return this.#means.exit()
+      case 'cut':
+        return server?.cut()
+      case 'test':
+        if (server !== undefined) server.test = order.title
+        return
+      default:
+        if (server !== undefined) void this.#carryOut(server, order)
+    }
+  }
+
+  async #carryOut(server: Governed, order: Answered): Promise<void> {
+    const { id } = order
+    try {
+      const result = await this.#act(server, order)
+      // Whoever has waited for it wants to know what is left.
+      this.#tellInFlight()
+      this.#channel.send({ type: 'done', id, result })
+    } catch (error) {
+      this.#channel.send({ type: 'refused', id, error: toWire(error) })
+    }
+  }
+
+  async #act(server: Governed, order: Answered): Promise<CloseReport | undefined> {
+    switch (order.type) {
+      case 'end':
+        return server.end(order.grace, clientOn(order.ports))
+      case 'pause':
+        return server.pause?.(order.grace, clientOn(order.ports))
+      case 'resume':
+        await server.resume?.()
+        return undefined
+      case 'idle':
+        await server.idle()
+        return undefined
+      default:
+        return this.#means.held?.(order)
+    }
+  }
+}
+
+/** The owner's client, of which this side knows the ports. The owner closes it. */
+function clientOn(ports: readonly number[]): OwnClient {
+  const own = new Set(ports)
+  return {
+    owns: ({ remotePort }) => remotePort !== undefined && own.has(remotePort),
+    sending: () => (own.size === 0 ? undefined : Promise.resolve(own)),
+    stop: () => {},
+    close: async () => {},
+    destroy: async () => {},
+  }
+}

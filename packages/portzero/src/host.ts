@@ -1,0 +1,36 @@
+// Runs an app for the process that owns it: the program of its child processes and worker threads.
+import { parentPort } from 'node:worker_threads'
+import type { Channel, Order, Report } from './channel.ts'
+import { Governor } from './governed.ts'
+import { reportLoadsTo } from './load-reports.ts'
+import { InlineLife } from './runtimes/inline.ts'
+
+const governor = new Governor(channelToOwner(), {
+  start: async ({ location, settings, fd }) => {
+    const target = { kind: 'module', location, fresh: false } as const
+    const address = fd === undefined ? { port: settings.port } : { fd }
+    const life = await InlineLife.begin(target, { ...settings, ready: undefined }, address, () =>
+      governor.changed(),
+    )
+    const { url, http2, ca, port } = life
+    governor.started(life, { url, http2, ca, port })
+  },
+  exit: () => process.exit(0),
+})
+
+function channelToOwner(): Channel<Report, Order> {
+  if (parentPort !== null) {
+    const port = parentPort
+    reportLoadsTo(port)
+    return {
+      send: (report) => port.postMessage(report),
+      listen: (receive) => port.on('message', receive),
+    }
+  }
+  // An owner that is gone needs no server.
+  process.on('disconnect', () => process.exit())
+  return {
+    send: (report) => process.send?.(report, undefined, undefined, () => {}),
+    listen: (receive) => process.on('message', receive),
+  }
+}

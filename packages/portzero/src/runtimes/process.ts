@@ -1,0 +1,77 @@
+import { fileURLToPath } from 'node:url'
+import { settlesWithin } from '../deadline.ts'
+import { urlOf } from '../module.ts'
+import type { Settings } from '../options.ts'
+import { OwnedProcess } from '../owned-process.ts'
+import { FIRST } from '../handed-over.ts'
+import { REPORTING, withoutLoads } from '../load-reports.ts'
+import type { OnLoad } from '../load-reports.ts'
+import { bindFor } from '../start.ts'
+import type { Start } from '../start.ts'
+import { withLoader } from '../typescript-loader.ts'
+import type { Loader } from '../typescript-loader.ts'
+import { RemoteLife, ownedHost } from './remote.ts'
+import type { Host } from './remote.ts'
+
+const PROGRAM = fileURLToPath(new URL('../host.cjs', import.meta.url))
+
+/** Starts a module in a child process, which inherits the socket. */
+export function beginInProcess(
+  location: URL | string,
+  settings: Settings,
+  port: number,
+  start: Start = {},
+): Promise<RemoteLife> {
+  const url = urlOf(location)
+  return withLoader(url, (loader) => begin(url, loader, settings, port, start))
+}
+
+async function begin(
+  url: URL,
+  loader: Loader,
+  { ready, observer, ...settings }: Settings,
+  port: number,
+  start: Start,
+): Promise<RemoteLife> {
+  const args = [...loader.args, PROGRAM]
+  const reporting = observer?.loaded === undefined ? {} : REPORTING
+  const env = { ...loader.env, ...process.env, ...settings.env, ...reporting }
+  const socket = await bindFor(start, { host: settings.host, port })
+  // Before another turn of the event loop, in which this process would accept connections.
+  const spawned = OwnedProcess.spawn({
+    file: process.execPath,
+    args,
+    cwd: start.cwd,
+    env,
+    descriptors: [socket.fd, 'ipc'],
+    serialization: 'advanced',
+  })
+  socket.close()
+  const order = {
+    type: 'start',
+    location: url.href,
+    settings: { ...settings, port: socket.port },
+    fd: FIRST.socket,
+  } as const
+  const host = hostOf(await spawned, observer?.loaded)
+  return RemoteLife.begin(host, { ...settings, ready, observer }, order, start)
+}
+
+function hostOf(owned: OwnedProcess, onLoad: OnLoad | undefined): Host {
+  const { child, exited } = owned
+  return {
+    ...ownedHost(owned),
+    channel: withoutLoads(onLoad, {
+      send: (order) => {
+        if (child.connected) child.send(order, undefined, undefined, () => {})
+      },
+      listen: (receive) => child.on('message', receive),
+    }),
+    stop: async (grace) => {
+      // It ends by itself when it is told to, and writes what it has to write at its end.
+      const ended = grace > 0 && (await settlesWithin(exited, grace))
+      await owned.stop({ signal: 'SIGKILL', grace: 0 })
+      return { isKilled: !ended }
+    },
+  }
+}

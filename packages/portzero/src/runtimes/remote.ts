@@ -1,0 +1,359 @@
+import { performance } from 'node:perf_hooks'
+import { publicUrlOf } from '../advertise.ts'
+import type { Channel, Order, Report } from '../channel.ts'
+import { Client } from '../client.ts'
+import { settlesWithin } from '../deadline.ts'
+import { PortzeroError } from '../errors.ts'
+import { reportOf, urlOf } from '../life.ts'
+import type { Life } from '../life.ts'
+import { Line } from '../line.ts'
+import type { Told } from '../line.ts'
+import type { Settings } from '../options.ts'
+import type { Output } from '../output.ts'
+import type { OwnedProcess } from '../owned-process.ts'
+import { Readiness } from '../ready.ts'
+import type { OwnClient } from '../shutdown.ts'
+import { telling } from '../slow-start.ts'
+import { givenUp } from '../start.ts'
+import type { Start } from '../start.ts'
+import type { Blocker, CloseReport, Exit, InFlight } from '../types.ts'
+
+/** The thread or process in which an app runs, as its owner sees it. */
+export interface Host {
+  /** In words: `process 4711`. */
+  readonly name: string
+  readonly pid: number | undefined
+  readonly threadId: number | undefined
+  readonly output: Output
+  /** The line to what governs the server there; a program that knows nothing of us has none. */
+  readonly channel: Channel<Order, Report> | undefined
+  readonly exited: Promise<Exit>
+  /** Resolves when the server listens, where it is not the channel that tells. */
+  readonly listening?: Promise<void> | undefined
+  /** True of a program that lets requests in flight finish when it is asked to end. */
+  readonly finishesRequests?: boolean
+  /** Asks it to end, gives it `grace` ms, and then ends it by force. Resolves when nothing of it is left. */
+  stop(grace: number): Promise<Stopped>
+}
+
+/** How a thread or process was stopped. */
+interface Stopped {
+  /** Whether it had to be ended by force. */
+  readonly isKilled: boolean
+  /** What it says that it has cut off. */
+  readonly cut?: readonly Blocker[]
+}
+
+/** What is the same of every process, whatever runs in it. */
+export function ownedHost({
+  pid,
+  output,
+  exited,
+}: OwnedProcess): Pick<Host, 'name' | 'pid' | 'threadId' | 'output' | 'exited'> {
+  return { name: `process ${pid}`, pid, threadId: undefined, output, exited }
+}
+
+type Started = Told & {
+  /** The line on which it was told, and over which the server can be governed. */
+  readonly line?: Line
+}
+
+/** How long a thread or process may take to end once its server is closed, in ms, before it is ended by force. */
+const EXIT = 500
+
+const GRACEFUL: CloseReport = { outcome: 'graceful', durationMs: 0, blockers: [] }
+
+/** How many lines of output an error shows. */
+const LINES = 50
+
+/**
+ * How long after the grace it may take to say that all is closed, in ms: it has cut off the rest by then, and only a blocked one has
+ * nothing to say. On a machine that is busy the others are late too.
+ */
+const LATE = 250
+
+/** How long the news that a process has died may come after its connections are reset, in ms. */
+const NEWS = 100
+
+/** A life in a thread or process of its own. */
+export class RemoteLife implements Life {
+  readonly url: string
+  readonly publicUrl: string
+  readonly port: number
+  readonly http2: boolean
+  readonly ca: string | undefined
+  readonly client: Client
+  readonly #host: Host
+  readonly #line: Line | undefined
+  /** Set when it has ended without being told to. */
+  #exit: Exit | undefined
+  /** How it has ended, in whatever way. */
+  #end: Exit | undefined
+  #ending = false
+
+  private constructor(
+    host: Host,
+    { port, url, http2, ca, line }: Started,
+    { advertise }: Settings,
+  ) {
+    this.#host = host
+    this.#line = line
+    this.port = port
+    this.url = url
+    this.publicUrl = publicUrlOf(url, advertise)
+    this.http2 = http2
+    this.ca = ca
+    this.client = new Client(this)
+    void this.#watch()
+  }
+
+  /** Starts the server in `host`, which is stopped if that fails. */
+  static async begin(
+    host: Host,
+    settings: Settings,
+    order: Order | undefined,
+    start: Start = {},
+  ): Promise<RemoteLife> {
+    const deadline = performance.now() + settings.startTimeout
+    const { observer } = settings
+    if (observer?.line !== undefined) host.output.onLine(observer.line)
+    const line = host.channel && new Line(host.channel, { changed: observer?.changed })
+    const failing = Promise.race([deathOf(host), givenUp(start)])
+    // Whoever waits for it hears of it; nobody does once the server has started.
+    failing.catch(() => {})
+    try {
+      if (order !== undefined) line?.send(order)
+      const starting = within(deadline, startOf(host, line, settings, failing), () =>
+        overdue(host, settings),
+      )
+      const started = await telling(() => waitsFor(host), starting)
+      const life = new RemoteLife(host, started, settings)
+      if (settings.ready !== undefined) {
+        await life.#becomeReady(settings.ready, deadline, settings, failing)
+      }
+      return life
+    } catch (error) {
+      await host.stop(0)
+      throw error
+    }
+  }
+
+  get pid(): number | undefined {
+    return this.#host.pid
+  }
+
+  get threadId(): number | undefined {
+    return this.#host.threadId
+  }
+
+  get isGoverned(): boolean {
+    return this.#line !== undefined
+  }
+
+  get output(): readonly string[] {
+    return this.#host.output.lines
+  }
+
+  get exited(): Promise<Exit> {
+    return this.#host.exited
+  }
+
+  get died(): PortzeroError | undefined {
+    return this.#exit && died(this.#host, this.url, this.#exit)
+  }
+
+  /** What a failed request has to say of it. */
+  async death(): Promise<PortzeroError | undefined> {
+    if (this.#ending) return undefined
+    await settlesWithin(this.#host.exited, NEWS)
+    return this.died
+  }
+
+  set test(title: string | undefined) {
+    this.client.test = title
+    this.#line?.send({ type: 'test', title })
+  }
+
+  /** Of a program that cannot be looked into, what our own client has asked. */
+  inFlight(): InFlight[] {
+    if (this.#end !== undefined) return []
+    return this.#line?.inFlight() ?? this.client.inFlight()
+  }
+
+  async idle(): Promise<void> {
+    await (this.#line?.ask({ type: 'idle' }) ?? this.client.idle())
+  }
+
+  cut(): void {
+    this.#line?.send({ type: 'cut' })
+  }
+
+  async end(grace: number, other?: OwnClient): Promise<CloseReport> {
+    const startedAt = performance.now()
+    const left = (): number => Math.max(0, grace - (performance.now() - startedAt))
+    this.#ending = true
+    let closed: CloseReport | undefined
+    let failure: Error | undefined
+    const closing = this.#close('end', grace, other).then(
+      (report) => (closed = report),
+      (error: unknown) => (failure = error as Error),
+    )
+    const isGoverned = this.#line !== undefined
+    const late = isGoverned ? LATE : 0
+    await settlesWithin(Promise.race([closing, this.#host.exited]), grace + late)
+    const isOpen = closed === undefined && failure === undefined
+    // It has not been asked to end yet.
+    if (isOpen && this.#end !== undefined) this.#exit = this.#end
+    const hasDied = this.#exit !== undefined
+    const inItsWay = isOpen && !hasDied ? this.inFlight().map(asBlocker) : []
+    if (!isOpen) this.#line?.send({ type: 'exit' })
+    // One that is governed and does not obey is blocked.
+    const isBlocked = isOpen && isGoverned && !hasDied
+    const stopped = await this.#host.stop(isBlocked ? 0 : Math.max(left(), EXIT))
+    if (failure !== undefined) throw failure
+    const blockers = [...inItsWay, ...(closed?.blockers ?? []), ...(stopped.cut ?? [])]
+    if (isOpen || stopped.isKilled) await this.client.destroy()
+    if (hasDied || isBlocked || stopped.isKilled) return reportOf(blockers, startedAt, 'killed')
+    return reportOf(blockers, startedAt)
+  }
+
+  pause(grace: number): Promise<CloseReport> {
+    if (this.#line === undefined) throw unsupported(this.#host, "restart({ app: 'keep' })")
+    return this.#close('pause', grace)
+  }
+
+  async resume(): Promise<void> {
+    await this.#line?.ask({ type: 'resume' })
+  }
+
+  async #watch(): Promise<void> {
+    const exit = await this.#host.exited
+    this.#end = exit
+    if (!this.#ending) this.#exit = exit
+  }
+
+  /** Has the server closed there, while what our client has sent is answered. */
+  async #close(type: 'end' | 'pause', grace: number, other?: OwnClient): Promise<CloseReport> {
+    const { client } = this
+    if (type === 'end') client.stop()
+    const sending = client.sending()
+    if (sending !== undefined) await settlesWithin(sending, grace)
+    const ports = [...((await sending) ?? []), ...((await other?.sending()) ?? [])]
+    const closed = this.#line?.ask({ type, grace, ports })
+    const answered = type === 'end' ? client.close() : undefined
+    if (closed !== undefined) return (await closed) ?? GRACEFUL
+    // A program that ends at once when it is asked to is asked when it has answered our client.
+    if (!this.#host.finishesRequests) await answered
+    return GRACEFUL
+  }
+
+  async #becomeReady(
+    ready: NonNullable<Settings['ready']>,
+    deadline: number,
+    { startTimeout }: Settings,
+    failing: Promise<never>,
+  ): Promise<void> {
+    const readiness = new Readiness(ready, this.#host.output)
+    const given = new AbortController()
+    const probed = { url: this.url, fetch: this.client.fetch.bind(this.client) }
+    const isReady = Promise.race([readiness.wait(probed, given.signal), failing])
+    try {
+      await within(deadline, isReady, () => readiness.overdue(startTimeout))
+    } finally {
+      given.abort()
+    }
+  }
+}
+
+/** Resolves when the server listens; rejects if it says that it cannot, or dies, or the start is given up. */
+async function startOf(
+  host: Host,
+  line: Line | undefined,
+  { host: address, port, https, http2 }: Settings,
+  failing: Promise<never>,
+): Promise<Started> {
+  const waits: Promise<Started>[] = [failing]
+  if (line !== undefined) waits.push(line.started.then((started) => ({ ...started, line })))
+  const { listening } = host
+  if (listening !== undefined) {
+    const url = urlOf(https, address, port)
+    waits.push(listening.then(() => ({ port, url, http2, ca: undefined })))
+  }
+  return Promise.race(waits)
+}
+
+/** Rejects when the host has died. */
+async function deathOf(host: Host): Promise<never> {
+  const exit = await host.exited
+  throw new PortzeroError(
+    'START_FAILED',
+    `The server's ${host.name} ended ${inWords(exit)} before it was ready.${hint(host)}${lastOutput(host)}`,
+  )
+}
+
+async function within<T>(deadline: number, work: Promise<T>, late: () => Error): Promise<T> {
+  if (!(await settlesWithin(work, deadline - performance.now()))) throw late()
+  return work
+}
+
+function waitsFor({ name, output }: Host): string {
+  const last = output.lines.findLast((line) => line.trim() !== '')
+  return `${name} to listen${last === undefined ? '' : `; its last line: ${last}`}`
+}
+
+function overdue(host: Host, { startTimeout }: Settings): PortzeroError {
+  return new PortzeroError(
+    'START_TIMEOUT',
+    `The server did not start within ${startTimeout} ms: its ${host.name} runs, but does not listen. ` +
+      `Look for what it waits for, or give it longer with the option 'startTimeout'.${lastOutput(host)}`,
+  )
+}
+
+function died(host: Host, url: string, exit: Exit): PortzeroError {
+  return new PortzeroError(
+    'SERVER_DIED',
+    `The server at ${url} has died: its ${host.name} ended ${inWords(exit)}.${lastOutput(host)}`,
+  )
+}
+
+function unsupported(host: Host, what: string): PortzeroError {
+  return new PortzeroError(
+    'INVALID_OPTION',
+    `${what} needs a server that portzero can look into; the ${host.name} is a program of another kind. Use restart({ app: 'rebuild' }).`,
+  )
+}
+
+function inWords({ code, signal }: Exit): string {
+  return signal === null ? `with exit code ${code}` : `by ${signal}`
+}
+
+/** The last lines that it printed, for an error. */
+function lastOutput({ output }: Host): string {
+  const lines = output.lines.slice(-LINES)
+  return lines.length === 0 ? ' It printed nothing.' : ` Its last output:\n${lines.join('\n')}`
+}
+
+/** What is known to be behind some last words. */
+const CAUSES: readonly [RegExp, string][] = [
+  [/EADDRINUSE|address already in use/i, 'A port that it wants is in use.'],
+  [
+    /ERR_MODULE_NOT_FOUND|Cannot find (?:module|package)|ModuleNotFoundError/,
+    'Something that it imports is not installed, or not where it is looked for.',
+  ],
+  [/command not found|: not found$/m, 'The command is not installed, or not on the PATH.'],
+  [
+    /ERR_UNKNOWN_FILE_EXTENSION/,
+    'This Node cannot load TypeScript by itself: install tsx, or use Node 22.18 or later.',
+  ],
+  [/JavaScript heap out of memory/, 'It ran out of memory.'],
+]
+
+function hint({ output }: Host): string {
+  const said = output.lines.join('\n')
+  const cause = CAUSES.find(([pattern]) => pattern.test(said))
+  return cause === undefined ? '' : ` ${cause[1]}`
+}
+
+function asBlocker({ bytesSent: _bytesSent, ...blocker }: InFlight): Blocker {
+  return blocker
+}

@@ -1,0 +1,75 @@
+import { PassThrough } from 'node:stream'
+import { inspect } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { settlesWithin } from '../deadline.ts'
+import { urlOf } from '../module.ts'
+import type { Settings } from '../options.ts'
+import { Output } from '../output.ts'
+import type { Exit } from '../types.ts'
+import { REPORTING, withoutLoads } from '../load-reports.ts'
+import type { OnLoad } from '../load-reports.ts'
+import { withLoader } from '../typescript-loader.ts'
+import type { Loader } from '../typescript-loader.ts'
+import { RemoteLife } from './remote.ts'
+import type { Host } from './remote.ts'
+
+const PROGRAM = new URL('../host.cjs', import.meta.url)
+
+/**
+ * Starts a module in a worker thread. It binds its port itself: of a socket that two threads hold, each takes some of the connections.
+ */
+export function beginInThread(
+  location: URL | string,
+  settings: Settings,
+  port: number,
+): Promise<RemoteLife> {
+  const url = urlOf(location)
+  return withLoader(url, (loader) => begin(url, loader, settings, port))
+}
+
+function begin(
+  url: URL,
+  loader: Loader,
+  { ready, observer, ...settings }: Settings,
+  port: number,
+): Promise<RemoteLife> {
+  const reporting = observer?.loaded === undefined ? {} : REPORTING
+  const worker = new Worker(PROGRAM, {
+    name: 'portzero',
+    env: { ...loader.env, ...process.env, ...settings.env, ...reporting },
+    execArgv: [...loader.args],
+    stdout: true,
+    stderr: true,
+  })
+  const order = { type: 'start', location: url.href, settings: { ...settings, port } } as const
+  return RemoteLife.begin(hostOf(worker, observer?.loaded), { ...settings, ready, observer }, order)
+}
+
+function hostOf(worker: Worker, onLoad: OnLoad | undefined): Host {
+  const output = new Output()
+  const uncaught = new PassThrough()
+  for (const stream of [worker.stdout, worker.stderr, uncaught]) output.add(stream)
+  worker.on('error', (error) => uncaught.write(`${inspect(error)}\n`))
+  const exited = new Promise<Exit>((resolve) => {
+    worker.once('exit', (code) => {
+      void output.end().then(() => resolve({ code, signal: null }))
+    })
+  })
+  return {
+    name: `thread ${worker.threadId}`,
+    pid: undefined,
+    threadId: worker.threadId,
+    output,
+    exited,
+    channel: withoutLoads(onLoad, {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+      send: (order) => worker.postMessage(order),
+      listen: (receive) => worker.on('message', receive),
+    }),
+    stop: async (grace) => {
+      const ended = grace > 0 && (await settlesWithin(exited, grace))
+      await worker.terminate()
+      return { isKilled: !ended }
+    },
+  }
+}

@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import net from 'node:net'
+import type { AddressInfo } from 'node:net'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { onTestFinished } from 'vitest'
+import { asgiProcess, reportsFrom } from '../dist/asgi.js'
+import type { AsgiReport, AsgiTarget } from '../dist/asgi.js'
+
+/** An ASGI app in a process of its own, started by hand. */
+export interface Started {
+  readonly url: string
+  readonly port: number
+  readonly child: ChildProcess
+  /** The next report; nothing once the process has closed its channel. */
+  report(): Promise<AsgiReport | undefined>
+  /** Resolves to `[code, signal]` once it has ended. */
+  readonly exited: Promise<unknown[]>
+  /** All that it has printed, once it has ended. */
+  readonly printed: Promise<string>
+}
+
+/** Hands a socket over to a new process for the target. It is killed when the test ends. */
+export async function start(target: AsgiTarget, graceMs = 1_000): Promise<Started> {
+  const { file, args, cwd, env } = await asgiProcess(target, { graceMs })
+  const listener = net.createServer().listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address() as AddressInfo
+  const { fd } = (listener as unknown as { _handle: { fd: number } })._handle
+  const child = spawn(file, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe', fd, 'pipe'] })
+  // A copy that is kept would take connections, too.
+  listener.close()
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const [, stdout, stderr, , channel] = child.stdio as unknown as Readable[]
+  const reports = reportsFrom(channel!)
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    child,
+    report: async () => (await reports.next()).value ?? undefined,
+    exited: once(child, 'exit'),
+    printed: Promise.all([text(stdout!), text(stderr!)]).then((parts) => parts.join('')),
+  }
+}

@@ -1,0 +1,407 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import http from 'node:http'
+import net from 'node:net'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { WebSocket } from 'undici'
+import { findPython, whyNot } from '../../../scripts/asgi.js'
+import { asgiProcess, explainAsgi, pythonFor } from '../dist/asgi.js'
+import type { AsgiFailure, AsgiTarget } from '../dist/asgi.js'
+import { start } from './asgi-process.ts'
+import type { Started } from './asgi-process.ts'
+import { failure } from './support.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const run = promisify(execFile)
+const python = findPython()
+const apps = fileURLToPath(new URL('../../../fixtures/apps/fastapi', import.meta.url))
+const misbehaving = fileURLToPath(new URL('../../../fixtures/misbehaving/asgi', import.meta.url))
+
+interface CoverageReport {
+  files: Record<string, { executed_lines: number[] }>
+}
+
+/** Tells where imports are looked for, what the arguments are, and whether it can import what is beside our own program. */
+const WHICH = `
+import importlib.util, json, sys
+seen = json.dumps([sys.path[0], sys.argv, importlib.util.find_spec("serve_asgi") is not None])
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": seen.encode()})
+`
+
+/** Holds files that only the search for garbage would close. */
+const WRITES_LATE = `
+class App:
+    def __init__(self):
+        self.itself = self
+        self.text = open("text", "w")
+        self.text.write("unwritten")
+        self.bytes = open("bytes", "wb")
+        self.bytes.write(b"unwritten")
+
+    async def __call__(self, scope, receive, send):
+        pass
+
+app = App()
+`
+
+/** Without files of bytecode beside the fixtures. */
+const env = { PYTHONDONTWRITEBYTECODE: '1' }
+
+describe('with uvicorn', () => {
+  beforeEach(({ skip }) => skip(python === undefined, `not run: asgi (${notRun})`))
+  const notRun = python === undefined ? whyNot() : ''
+
+  /** An app of the fixtures. */
+  function app(target: Partial<AsgiTarget> = {}): AsgiTarget {
+    const { env: more, ...rest } = target
+    return { asgi: 'main:app', cwd: apps, python: python!, ...rest, env: { ...env, ...more } }
+  }
+
+  async function listening(target: AsgiTarget, graceMs?: number): Promise<Started> {
+    const started = await start(target, graceMs)
+    expect(await started.report()).toEqual({ type: 'listening', pid: started.child.pid })
+    return started
+  }
+
+  describe('serving', () => {
+    test.each([
+      ['main:app', false],
+      ['main:api.app', false],
+      ['main:create_app', true],
+      ['main:create_app', false],
+    ])('%s answers, with factory: %s', async (asgi, factory) => {
+      const { url, child } = await listening(app({ asgi, factory }))
+      const response = await fetch(url)
+      expect(await response.json()).toEqual({ hello: 'world', pid: child.pid })
+    })
+
+    test('a request that is sent before the app is loaded waits and is answered', async () => {
+      const { url, child } = await start(app())
+      const response = await fetch(url)
+      expect(await response.json()).toEqual({ hello: 'world', pid: child.pid })
+    })
+
+    test('small answers are sent at once', async () => {
+      const { url } = await listening(app())
+      const response = await fetch(`${url}/no-delay`)
+      expect(await response.text()).toBe('on')
+    })
+
+    test('a WebSocket is answered', async () => {
+      const { port } = await listening(app())
+      const socket = new WebSocket(`ws://127.0.0.1:${port}/socket`)
+      await once(socket, 'open')
+      socket.send('hello')
+      const [message] = (await once(socket, 'message')) as [MessageEvent]
+      expect(message.data).toBe('you said hello')
+    })
+
+    test('what the app imports is found in its folder first, and not beside the program of ours', async () => {
+      const folder = await temporaryFolder()
+      await writeFile(join(folder, 'which.py'), WHICH)
+      const { url } = await listening(app({ asgi: 'which:app', cwd: folder }))
+      const response = await fetch(url)
+      expect(await response.json()).toEqual([folder, ['uvicorn', 'which:app'], false])
+    })
+  })
+
+  describe('stopping', () => {
+    test('starts and shuts down its lifespan, and ends with code 0', async () => {
+      const life = join(await temporaryFolder(), 'life')
+      const { child, report, exited } = await listening(app({ env: { LIFE: life } }))
+      expect(await readFile(life, 'utf8')).toBe('startup\n')
+      child.kill('SIGTERM')
+      expect(await report()).toEqual({ type: 'drained', cut: [] })
+      expect(await report()).toEqual({ type: 'stopped', error: null })
+      expect(await report()).toBeUndefined()
+      expect(await exited).toEqual([0, null])
+      expect(await readFile(life, 'utf8')).toBe('startup\nshutdown\n')
+    })
+
+    test('lets a request in flight finish, whole, while idle connections are closed', async () => {
+      const { port, child, report, exited } = await listening(app(), 60_000)
+      const idle = net.connect(port, '127.0.0.1')
+      idle.write('GET / HTTP/1.1\r\nhost: test\r\n\r\n')
+      await once(idle, 'data')
+      const request = http.request({ port, path: '/echo', method: 'POST' })
+      request.write('one ')
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+      child.kill('SIGTERM')
+      await once(idle, 'end')
+      idle.destroy()
+      request.end('two')
+      expect(await text(response)).toBe('one two')
+      expect(response.complete).toBe(true)
+      expect(await report()).toEqual({ type: 'drained', cut: [] })
+      expect(await exited).toEqual([0, null])
+    })
+
+    test('answers what has arrived when it is told to stop', async () => {
+      const gate = join(await temporaryFolder(), 'gate')
+      await run('mkfifo', [gate])
+      const { port, child, exited } = await listening(app({ env: { GATE: gate } }))
+      const busy = ask(port, '/busy')
+      await once(child.stdout!, 'data')
+      // It looks at nothing else until it is let on.
+      const others = ['/', '/', '/'].map((path) => ask(port, path))
+      await Promise.all(others.map(({ sent }) => sent))
+      child.kill('SIGTERM')
+      await writeFile(gate, 'go on')
+      const statuses = [busy, ...others].map(async ({ answer }) => (await answer).slice(0, 15))
+      expect(await Promise.all(statuses)).toEqual(Array(4).fill('HTTP/1.1 200 OK'))
+      expect(await exited).toEqual([0, null])
+    })
+
+    test('cuts off what is still in flight after the grace, and names it', async () => {
+      const { port, child, report, exited } = await listening(app(), 50)
+      const request = http.get({ port, path: '/for-ever?page=1' })
+      // It is told of the response, which is looked at.
+      request.on('error', () => {})
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+      await once(response, 'data')
+      child.kill('SIGTERM')
+      expect(await failure(text(response))).toMatchObject({ code: 'ECONNRESET' })
+      const cut = [
+        { kind: 'http', method: 'GET', path: '/for-ever', ageMs: expect.any(Number) as number },
+      ]
+      expect(await report()).toEqual({ type: 'drained', cut })
+      expect(await report()).toEqual({ type: 'stopped', error: null })
+      expect(await exited).toEqual([0, null])
+    })
+
+    test('makes no answer of its own for a request that it cuts off', async () => {
+      const { port, child, exited } = await listening(app(), 0)
+      const { answer } = ask(port, '/silent')
+      await once(child.stdout!, 'data')
+      child.kill('SIGTERM')
+      expect(await failure(answer)).toMatchObject({ code: 'ECONNRESET' })
+      expect(await exited).toEqual([0, null])
+    })
+
+    test('tells why a shutdown failed', async () => {
+      const target = app({ asgi: 'shutdown_fails:app', cwd: misbehaving })
+      const { child, report, exited } = await listening(target)
+      child.kill('SIGTERM')
+      expect(await report()).toEqual({ type: 'drained', cut: [] })
+      const error = expect.stringMatching(/RuntimeError: the database is gone\s*$/) as string
+      expect(await report()).toEqual({ type: 'stopped', error })
+      expect(await exited).toEqual([0, null])
+    })
+
+    test('gives up a lifespan that hangs', async () => {
+      const target = app({ asgi: 'lifespan_hangs:app', cwd: misbehaving })
+      const { child, report, exited, printed } = await start(target)
+      await once(child.stdout!, 'data')
+      child.kill('SIGTERM')
+      expect(await report()).toBeUndefined()
+      expect(await exited).toEqual([0, null])
+      expect(await printed).toContain('given up')
+    })
+
+    test('what the app has not written yet is written', async () => {
+      const folder = await temporaryFolder()
+      await writeFile(join(folder, 'writes.py'), WRITES_LATE)
+      const { child, exited } = await listening(app({ asgi: 'writes:app', cwd: folder }))
+      child.kill('SIGTERM')
+      expect(await exited).toEqual([0, null])
+      expect(await readFile(join(folder, 'text'), 'utf8')).toBe('unwritten')
+      expect(await readFile(join(folder, 'bytes'), 'utf8')).toBe('unwritten')
+    })
+
+    test('what is due at exit is done: coverage is written', async () => {
+      const folder = await temporaryFolder()
+      const [data, settings] = [join(folder, 'data'), join(folder, 'settings')]
+      const startup = 'import coverage\ncoverage.process_startup()\n'
+      await writeFile(join(folder, 'sitecustomize.py'), startup)
+      await writeFile(settings, `[run]\ndata_file = ${data}\ninclude = */main.py\n`)
+      const variables = { PYTHONPATH: folder, COVERAGE_PROCESS_START: settings }
+      const { child, exited } = await listening(app({ env: variables }))
+      child.kill('SIGTERM')
+      expect(await exited).toEqual([0, null])
+      const json = join(folder, 'json')
+      await run(python!, ['-m', 'coverage', 'json', '--data-file', data, '-o', json], { cwd: apps })
+      const report = JSON.parse(await readFile(json, 'utf8')) as CoverageReport
+      const file = 'main.py'
+      const lines = (await readFile(join(apps, file), 'utf8')).split('\n')
+      expect(report.files[file]?.executed_lines).toContain(
+        lines.indexOf('    note("shutdown")') + 1,
+      )
+    })
+  })
+
+  describe('a start that fails', () => {
+    test.each([
+      [
+        'no_such_module:app',
+        'APP_NOT_FOUND',
+        `There is no app 'no_such_module:app' in ${misbehaving}: there is no module 'no_such_module'. The module is imported from the target's 'cwd'.`,
+      ],
+      [
+        'attribute_missing:app',
+        'APP_NOT_FOUND',
+        `There is no app 'attribute_missing:app' in ${misbehaving}: the module 'attribute_missing' has no attribute 'app'. It has: application, create_app.`,
+      ],
+      [
+        'attribute_missing:settings',
+        'APP_NOT_FOUND',
+        `There is no app 'attribute_missing:settings' in ${misbehaving}: attribute_missing:settings is of the type dict, which is no app. It has: application, create_app.`,
+      ],
+      [
+        'import_fails:app',
+        'APP_FAILED',
+        "The app 'import_fails:app' failed while it was loaded: ValueError: no password was given",
+      ],
+      [
+        'dependency_missing:app',
+        'APP_FAILED',
+        "The app 'dependency_missing:app' failed while it was loaded: ModuleNotFoundError: No module named 'a_module_that_nobody_has'",
+      ],
+      [
+        'exits:app',
+        'APP_FAILED',
+        "The app 'exits:app' failed while it was loaded: SystemExit: SECRET_KEY is not set",
+      ],
+      [
+        'factory_fails:create_app',
+        'APP_FAILED',
+        "The app 'factory_fails:create_app' failed while it was loaded: TypeError: create_app() missing 1 required positional argument: 'settings'",
+        { factory: true },
+      ],
+      [
+        'lifespan_fails:app',
+        'LIFESPAN_FAILED',
+        "The app 'lifespan_fails:app' failed to start, in its lifespan: RuntimeError: the database is down",
+      ],
+    ])('%s: %s', async (asgi, code, message, more: Partial<AsgiTarget> = {}) => {
+      const { report, exited } = await start(app({ asgi, cwd: misbehaving, ...more }))
+      const error = explainAsgi((await report()) as AsgiFailure)
+      expect(error).toMatchObject({ code, message })
+      expect(await report()).toBeUndefined()
+      expect(await exited).toEqual([3, null])
+    })
+
+    test('has the traceback of the app as the stack of its cause', async () => {
+      const { report } = await start(app({ asgi: 'import_fails:app', cwd: misbehaving }))
+      const { cause } = explainAsgi((await report()) as AsgiFailure)
+      expect((cause as Error).stack).toBe(
+        [
+          'Traceback (most recent call last):',
+          `  File "${misbehaving}/import_fails.py", line 10, in <module>`,
+          '    connect()',
+          `  File "${misbehaving}/import_fails.py", line 7, in connect`,
+          '    raise ValueError("no password was given")',
+          'ValueError: no password was given',
+        ].join('\n'),
+      )
+    })
+
+    test('without uvicorn: PYTHON_MODULE_MISSING', async () => {
+      // Isolated: what is installed beside the interpreter is not seen.
+      const bare = join(await temporaryFolder(), 'python')
+      await writeFile(bare, `#!/bin/sh\nexec '${python}' -S "$@"\n`)
+      await chmod(bare, 0o755)
+      const { report, exited } = await start(app({ python: bare }))
+      const error = explainAsgi((await report()) as AsgiFailure)
+      expect(error.code).toBe('PYTHON_MODULE_MISSING')
+      expect(error.message).toContain(
+        "cannot import it: ModuleNotFoundError: No module named 'uvicorn'",
+      )
+      expect(error.message).toContain('-m pip install uvicorn`')
+      expect(await exited).toEqual([3, null])
+    })
+  })
+
+  /** A request on a connection of its own. */
+  function ask(port: number, path: string): { sent: Promise<unknown>; answer: Promise<string> } {
+    const socket = net.connect(port, '127.0.0.1')
+    const sent = new Promise((resolve) =>
+      socket.write(`GET ${path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n`, resolve),
+    )
+    const answer = text(socket)
+    answer.catch(() => {})
+    return { sent, answer }
+  }
+})
+
+describe('the interpreter', () => {
+  /** A folder with programs of these names, and nothing else on the PATH. */
+  async function programs(...names: string[]): Promise<{ folder: string; env: { PATH: string } }> {
+    const folder = await temporaryFolder()
+    for (const name of names) {
+      const path = join(folder, name)
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, '', { mode: 0o755 })
+    }
+    await mkdir(join(folder, 'src/shop'), { recursive: true })
+    return { folder, env: { PATH: join(folder, 'bin') } }
+  }
+
+  const all = [
+    'active/bin/python',
+    'src/.venv/bin/python',
+    'venv/bin/python',
+    'bin/python3',
+    'bin/python',
+    'mine',
+  ]
+
+  test.each([
+    [
+      'the one that is asked for, from the working directory',
+      { python: '../../mine' },
+      all,
+      'mine',
+    ],
+    ['the one that is asked for, on the PATH', { python: 'python' }, all, 'bin/python'],
+    ['that of the active environment', {}, all, 'active/bin/python'],
+    ['that of .venv in a folder above', {}, all.slice(1), 'src/.venv/bin/python'],
+    ['that of venv in a folder further above', {}, all.slice(2), 'venv/bin/python'],
+    ['python3 on the PATH', {}, all.slice(3), 'bin/python3'],
+    ['python on the PATH', {}, all.slice(4), 'bin/python'],
+  ])('is %s', async (_, target, names, expected) => {
+    const { folder, env: path } = await programs(...names)
+    const variables = { ...path, VIRTUAL_ENV: join(folder, 'active') }
+    const cwd = join(folder, 'src/shop')
+    const found = await pythonFor({ asgi: 'main:app', cwd, env: variables, ...target })
+    expect(found).toBe(join(folder, expected))
+  })
+
+  test('that is nowhere: says where it was looked for', async () => {
+    const { folder: cwd, env: path } = await programs()
+    const target = { asgi: 'main:app', cwd, env: { ...path, VIRTUAL_ENV: '' } }
+    const error = await failure(pythonFor(target))
+    expect(error.code).toBe('PYTHON_MISSING')
+    expect(error.message).toBe(
+      'There is no Python to run the app with: VIRTUAL_ENV is not set, ' +
+        `there is no .venv or venv with a bin/python in ${cwd} or above, and no python3 or python on the PATH. ` +
+        "Install Python, make a virtual environment, or name an interpreter with the target's 'python'.",
+    )
+  })
+
+  test.each([
+    ['./mine', (cwd: string) => `'./mine' is asked for, from ${cwd}. `],
+    ['python4', () => "'python4' is asked for, and is not on the PATH. "],
+  ])('that is asked for, %s, and is not there: PYTHON_MISSING', async (name, reason) => {
+    const { folder: cwd, env: path } = await programs('bin/python3')
+    const error = await failure(pythonFor({ asgi: 'main:app', cwd, env: path, python: name }))
+    expect(error.code).toBe('PYTHON_MISSING')
+    expect(error.message).toContain(reason(cwd))
+  })
+})
+
+test.each(['main', 'main:', ':app', 'main.app', ''])(
+  'the name %j is refused: INVALID_TARGET',
+  async (asgi) => {
+    const error = await failure(asgiProcess({ asgi }, { graceMs: 0 }))
+    expect(error.code).toBe('INVALID_TARGET')
+    expect(error.message).toContain(`such as 'main:app'. Got the string "${asgi}".`)
+  },
+)

@@ -1,0 +1,91 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { serve } from 'portzero'
+import { acquire, define, followTest } from 'portzero/shared'
+import type { Place, SharedOptions } from 'portzero/shared'
+import type { LiveServer } from 'portzero'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { failure } from './support.ts'
+
+const place: Place = { slot: 0, workerId: '1' }
+const target = new URL('../../../fixtures/apps/contract/app.js', import.meta.url)
+
+async function acquired(
+  options: SharedOptions,
+): Promise<{ server: LiveServer; definition: ReturnType<typeof define> }> {
+  const definition = define(target, { isolation: 'process', ...options })
+  const { server, release } = await acquire(definition, place)
+  onTestFinished(async () => void (await release()))
+  return { server, definition }
+}
+
+test('a server that dies fails the test that was running, and all later ones', async () => {
+  const { server, definition } = await acquired({ name: 'mortal' })
+  const first = await followTest(definition, 'first')
+  await first()
+  const second = await followTest(definition, 'second')
+  expect((await failure(server.fetch('/exit?code=9'))).code).toBe('SERVER_DIED')
+  const error = await failure(second())
+  expect(error.code).toBe('SERVER_DIED')
+  expect(error.message).toMatch(/exit code 9.*the app is loaded/s)
+  expect((await failure(followTest(definition, 'third'))).message).toBe(error.message)
+})
+
+test('with restart: between-tests the next test has a new one on the same port', async () => {
+  const { server, definition } = await acquired({ name: 'phoenix', restart: 'between-tests' })
+  const { pid, url } = server
+  const first = await followTest(definition, 'first')
+  await failure(server.fetch('/exit?code=9'))
+  expect((await failure(first())).code).toBe('SERVER_DIED')
+  const second = await followTest(definition, 'second')
+  expect(server.url).toBe(url)
+  expect(server.pid).not.toBe(pid)
+  expect((await server.fetch('/')).status).toBe(200)
+  await second()
+})
+
+test('a server that has died is closed without a word: its test has told', async () => {
+  const warn = vi.spyOn(console, 'warn').mockReturnValue(undefined)
+  onTestFinished(() => warn.mockRestore())
+  const definition = define(target, { isolation: 'thread', name: 'quiet' })
+  const { server, release } = await acquire(definition, place)
+  const ended = await followTest(definition, 'a test')
+  await failure(server.fetch('/exit?code=1'))
+  await failure(ended())
+  expect(await release()).toMatchObject({ outcome: 'killed', blockers: [] })
+  expect(warn).not.toHaveBeenCalled()
+})
+
+test.each(['thread', 'process'] as const)(
+  'a server in a %s of whose death no test has heard fails the one who closes it',
+  async (isolation) => {
+    const definition = define(target, { isolation, name: 'unheard' })
+    const { server, release } = await acquire(definition, place)
+    const ended = await followTest(definition, 'a test')
+    // Not by its own client, which would hear of it; and nobody waits for the answer.
+    const socket = net.connect(server.port, '127.0.0.1').on('error', () => {})
+    socket.write('GET /exit?code=5 HTTP/1.1\r\nHost: x\r\n\r\n')
+    await once(socket, 'close')
+    // The news of the end may come before, or after.
+    const heard = await ended().then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    const told = heard ?? (await failure(release()))
+    expect(told).toMatchObject({
+      code: 'SERVER_DIED',
+      message: expect.stringContaining('exit code 5') as string,
+    })
+  },
+)
+
+test('a request that blocks at once is named', async () => {
+  const server = await serve(target, { isolation: 'thread', grace: 100 })
+  const cut = failure(server.fetch('/spin?ms=20000'))
+  await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/spin?ms=20000' }]))
+  expect(await server.close()).toMatchObject({
+    outcome: 'killed',
+    blockers: [{ kind: 'request', method: 'GET', path: '/spin?ms=20000' }],
+  })
+  expect(await cut).toBeInstanceOf(Error)
+})

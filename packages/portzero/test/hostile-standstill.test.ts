@@ -1,0 +1,50 @@
+import http from 'node:http'
+import type { Socket } from 'node:net'
+import { serve } from 'portzero'
+import { expect, onTestFinished, test } from 'vitest'
+
+/** What closing leaves a connection to a client that may be using it, in ms. */
+const MOMENT = 25
+/** How long ago the connection was used then, at most, in ms. */
+const JUST_NOW = 5
+/** How long the process stands still, in ms. */
+const STANDSTILL = 40
+
+test('a connection that was just used is left to its client, though the process stands still as closing begins', async () => {
+  const server = await serve((_request: unknown, response: http.ServerResponse) => {
+    response.end('answer')
+  })
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => agent.destroy())
+  let usedAt: number
+  let socket: Socket
+  // What runs for the first time takes longer.
+  do {
+    usedAt = performance.now()
+    socket = await use(server.url, agent)
+  } while (performance.now() - usedAt > JUST_NOW)
+
+  const closing = server.close()
+  const left = MOMENT - (performance.now() - usedAt)
+  const ended = new Promise((resolve) => socket.once('close', resolve))
+  const stoodFrom = performance.now()
+  while (performance.now() - stoodFrom < STANDSTILL);
+  const stoodUntil = performance.now()
+  await ended
+
+  // A timer may fire a little early.
+  expect(performance.now() - stoodUntil).toBeGreaterThan(left - 2)
+  expect((await closing).outcome).toBe('graceful')
+})
+
+/** The connection on which it is answered. */
+async function use(url: string, agent: http.Agent): Promise<Socket> {
+  const sent = http.get(url, { agent })
+  const [socket, response] = await new Promise<[Socket, http.IncomingMessage]>(
+    (resolve, reject) => {
+      sent.once('response', (answer) => resolve([answer.socket, answer])).once('error', reject)
+    },
+  )
+  await response.toArray()
+  return socket
+}

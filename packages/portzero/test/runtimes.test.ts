@@ -1,0 +1,370 @@
+import { fileURLToPath } from 'node:url'
+import { serve } from 'portzero'
+import type { LiveServer, ServeOptions, Target } from 'portzero'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { findPython, whyNot } from '../../../scripts/asgi.js'
+import { answers, failure, holdPort } from './support.ts'
+
+const python = findPython()
+const folder = new URL('../../../fixtures/apps/contract/', import.meta.url)
+const cwd = fileURLToPath(folder)
+const app = new URL('app.js', folder)
+
+interface Runtime {
+  readonly name: string
+  readonly target: Target
+  readonly options?: ServeOptions
+  /** It is known what is in flight, and its server can be taken off its socket and put back. */
+  readonly governed: boolean
+  /** Why it cannot be tried here. */
+  readonly notRun?: string
+  /** It has a process or thread of its own. */
+  readonly apart: boolean
+}
+
+const runtimes: Runtime[] = [
+  { name: 'inline', target: app, governed: true, apart: false },
+  { name: 'thread', target: app, options: { isolation: 'thread' }, governed: true, apart: true },
+  { name: 'process', target: app, options: { isolation: 'process' }, governed: true, apart: true },
+  {
+    name: 'process that starts itself',
+    target: new URL('start.js', folder),
+    options: { isolation: 'process' },
+    governed: true,
+    apart: true,
+  },
+  {
+    name: 'command',
+    target: { command: [process.execPath, 'start.js'], cwd },
+    governed: true,
+    apart: true,
+  },
+  {
+    name: 'command through a shell',
+    target: { command: 'true && node start.js', cwd },
+    governed: true,
+    apart: true,
+  },
+  {
+    name: 'command on a port',
+    target: { command: 'sh by-port.sh {port} {host}', cwd },
+    governed: false,
+    apart: true,
+  },
+  {
+    name: 'command that is mistaken for one that can inherit',
+    target: { command: 'NODE_OPTIONS= node by-port.js {port} {host}', cwd },
+    governed: false,
+    apart: true,
+  },
+  {
+    name: 'asgi',
+    target: { asgi: 'asgi:app', cwd, ...(python !== undefined && { python }) },
+    governed: false,
+    apart: true,
+    ...(python === undefined && { notRun: whyNot() }),
+  },
+]
+
+/** Without the preload, which would put it on the socket anyway. */
+const SERVES_FD =
+  "require('http').createServer((q, r) => r.end(JSON.stringify({ pid: process.pid, answered: 1 }))).listen({ fd: Number(process.argv[1]) })"
+
+interface Hello {
+  readonly pid: number
+  readonly answered: number
+}
+
+async function hello(server: LiveServer): Promise<Hello> {
+  return (await (await server.fetch('/')).json()) as Hello
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/** What each test begins with. */
+function begin({
+  target,
+  options = {},
+  notRun,
+}: Runtime): (more?: ServeOptions) => Promise<LiveServer> {
+  beforeEach(({ skip }) => skip(notRun !== undefined, `not run: asgi (${notRun})`))
+  return async (more = {}) => {
+    const server = await serve(target, { ...options, ...more })
+    onTestFinished(() => void server.close().catch(() => {}))
+    return server
+  }
+}
+
+describe.each(runtimes)('$name', (runtime) => {
+  const { target, options = {}, apart } = runtime
+  const start = begin(runtime)
+
+  test('serves on a port of its own, several at once, and is gone when it is closed', async () => {
+    const servers = await Promise.all([start(), start(), start()])
+    expect(new Set(servers.map(({ port }) => port)).size).toBe(3)
+    for (const server of servers) {
+      const { pid, answered } = await hello(server)
+      // A module that is loaded here is loaded for each; what it says of itself is its own.
+      expect(answered).toBe(1)
+      expect(server.pid === undefined || pid !== process.pid).toBe(true)
+      expect(server.url).toBe(`http://127.0.0.1:${server.port}`)
+    }
+    const pids = servers.flatMap(({ pid }) => pid ?? [])
+    const reports = await Promise.all(servers.map((server) => server.close()))
+    expect(reports).toMatchObject(servers.map(() => ({ outcome: 'graceful', blockers: [] })))
+    expect(pids.filter(isAlive)).toEqual([])
+    for (const { port } of servers) expect(await answers(port)).toBe(false)
+  })
+
+  test('receives bodies whole', async () => {
+    const server = await start()
+    const body = 'x'.repeat(1_000_000)
+    const response = await server.fetch('/echo', { method: 'POST', body })
+    expect(await response.text()).toBe(body)
+  })
+
+  test('lets a request in flight finish, and closes once', async () => {
+    const server = await start()
+    await hello(server)
+    const answer = server.fetch('/wait?ms=200').then((response) => response.text())
+    const [first, second] = await Promise.all([server.close(), server.close()])
+    expect(await answer).toBe('done')
+    expect(first).toMatchObject({ outcome: 'graceful', blockers: [] })
+    expect(second).toBe(first)
+    const refused = await failure(server.fetch('/'))
+    expect(refused.code).toBe('SERVER_CLOSED')
+  })
+
+  test('cuts off what outlasts the grace', async () => {
+    const server = await start({ grace: 100 })
+    await hello(server)
+    const cut = failure(server.fetch('/never'))
+    const startedAt = performance.now()
+    const report = await server.close()
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(95)
+    expect(report).toMatchObject({
+      outcome: 'forced',
+      blockers: [{ kind: 'request', method: 'GET', path: '/never' }],
+    })
+    expect(await cut).toBeInstanceOf(Error)
+    expect(await answers(server.port)).toBe(false)
+  })
+
+  test('has the environment that it is given', async () => {
+    const server = await start(apart ? { env: { COLOUR: 'teal' } } : {})
+    if (!apart) process.env['COLOUR'] = 'teal'
+    expect(await (await server.fetch('/env?name=COLOUR')).text()).toBe('teal')
+    delete process.env['COLOUR']
+  })
+
+  test('is built anew by a restart, on the same port', async () => {
+    const server = await start()
+    const before = await hello(server)
+    const { outcome } = await server.restart({ app: 'rebuild' })
+    expect(outcome).toBe('graceful')
+    const after = await hello(server)
+    expect(after.answered).toBe(1)
+    expect(server.pid === undefined || after.pid !== before.pid).toBe(true)
+  })
+
+  test('is reached by its advertised name', async () => {
+    const server = await start({ advertise: 'app.invalid' })
+    expect(server.url).toBe(`http://app.invalid:${server.port}`)
+    expect(server.host).toBe('127.0.0.1')
+    await hello(server)
+    const response = await server.fetch(`${server.url}/`)
+    expect(await response.json()).toMatchObject({ answered: 2 })
+    await server.restart({ app: 'rebuild' })
+    expect(await (await server.fetch(new URL('/', server.url))).json()).toMatchObject({
+      answered: 1,
+    })
+  })
+
+  test('is listed as in use when its port is taken', async () => {
+    const holder = await holdPort(0)
+    onTestFinished(() => void holder.close())
+    const { port } = holder.address() as { port: number }
+    const error = await failure(serve(target, { ...options, host: '127.0.0.1', port }))
+    expect(error.code).toBe('PORT_IN_USE')
+  })
+
+  test('is ready when its path answers', async () => {
+    const server = await start({ ready: '/' })
+    expect((await hello(server)).answered).toBe(2)
+    const error = await failure(
+      serve(target, { ...options, ready: '/nowhere', startTimeout: 1_500 }),
+    )
+    expect(error.code).toBe('NOT_READY')
+    expect(error.message).toContain('404')
+  })
+})
+
+describe.each(runtimes.filter(({ governed }) => governed))('$name', (runtime) => {
+  const start = begin(runtime)
+
+  test('knows what is in flight', async () => {
+    const server = await start({ grace: 50 })
+    const waiting = server.fetch('/wait?ms=300').then((response) => response.text())
+    await vi.waitFor(() =>
+      expect(server.inFlight()).toMatchObject([{ kind: 'request', path: '/wait?ms=300' }]),
+    )
+    await server.idle()
+    expect(await waiting).toBe('done')
+    await vi.waitFor(() => expect(server.inFlight()).toEqual([]))
+  })
+
+  test('goes down and up again with its state', async () => {
+    const server = await start()
+    await hello(server)
+    await server.restart()
+    expect((await hello(server)).answered).toBe(2)
+    const cut = failure(server.fetch('/never'))
+    await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/never' }]))
+    server.dropConnections()
+    expect(await cut).toBeInstanceOf(Error)
+    expect((await hello(server)).answered).toBe(3)
+  })
+})
+
+describe.each(runtimes.filter(({ governed }) => !governed))('$name', (runtime) => {
+  const start = begin(runtime)
+
+  test('says that it can only be built anew', async () => {
+    const server = await start()
+    const error = await failure(server.restart())
+    expect(error.code).toBe('INVALID_OPTION')
+    expect(error.message).toContain("restart({ app: 'rebuild' })")
+    expect(await hello(server)).toMatchObject({ answered: 1 })
+  })
+})
+
+describe.each(runtimes.filter(({ apart }) => apart))('$name', (runtime) => {
+  const { target, options = {}, governed } = runtime
+  const start = begin(runtime)
+
+  test('is ready when its output says so', async () => {
+    const server = await start({ ready: /app is loaded$/ })
+    expect(server.output).toContain('the app is loaded')
+    const error = await failure(
+      serve(target, { ...options, ready: /never said/, startTimeout: 1_500 }),
+    )
+    expect(error.code).toBe('NOT_READY')
+    expect(error.message).toContain('/never said/: no line of its output matches')
+  })
+
+  test('keeps what it prints', async () => {
+    const server = await start()
+    await (await server.fetch('/print?line=a-line')).text()
+    await vi.waitFor(() => expect(server.output).toContain('a-line'))
+    expect(server.output).toContain('the app is loaded')
+  })
+
+  test('says that it has died, and how', async () => {
+    const server = await start()
+    await (await server.fetch('/print?line=last-words')).text()
+    const error = await failure(server.fetch('/exit?code=7'))
+    expect(error.code).toBe('SERVER_DIED')
+    expect(error.message).toContain('exit code 7')
+    expect(error.message).toContain('last-words')
+    expect(await server.exited).toEqual({ code: 7, signal: null })
+    expect((await failure(server.fetch('/'))).code).toBe('SERVER_DIED')
+    expect(await server.close()).toMatchObject({ outcome: 'killed', blockers: [] })
+  })
+
+  test('is ended by force when it blocks, in little more than the grace', async () => {
+    const server = await start({ grace: 200 })
+    await hello(server)
+    const cut = failure(server.fetch('/spin?ms=20000'))
+    // It has to be there before the closing begins.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const report = await server.close()
+    // Another program has ended when it was asked to, whatever it was at.
+    expect(report.outcome).toMatch(governed ? /killed/ : /killed|forced/)
+    expect(report.durationMs).toBeLessThan(5_000)
+    expect(await cut).toBeInstanceOf(Error)
+    expect(isAlive(server.pid ?? 0)).toBe(server.pid === undefined)
+  })
+})
+
+describe.each(runtimes.filter(({ apart }) => !apart))('$name', (runtime) => {
+  const { target, options = {} } = runtime
+  begin(runtime)
+
+  test('has no output to look in', async () => {
+    const error = await failure(serve(target, { ...options, ready: /anything/ }))
+    expect(error.code).toBe('INVALID_OPTION')
+  })
+})
+
+describe.each(runtimes.filter(({ apart, options }) => apart && options === undefined))(
+  '$name',
+  (runtime) => {
+    const start = begin(runtime)
+
+    test('is told its place', async () => {
+      const server = await start({ slot: 3, workerId: 'w7' })
+      const told = async (name: string): Promise<string> =>
+        (await server.fetch(`/env?name=${name}`)).text()
+      expect([await told('PORTZERO_SLOT'), await told('PORTZERO_WORKER_ID')]).toEqual(['3', 'w7'])
+    })
+  },
+)
+
+test.each<[string, Target, ServeOptions, RegExp]>([
+  ['an app', { fetch: () => new Response() }, { isolation: 'thread' }, /must be a module/],
+  ['a factory', () => {}, { isolation: 'process' }, /must be a module/],
+  ['a command', { command: 'node start.js' }, { isolation: 'process' }, /must be left out/],
+  ['a command', { command: 'node start.js' }, { https: true }, /'https' of serve\(\)/],
+  ['an ASGI app', { asgi: 'main:app' }, { http2: true }, /'http2' of serve\(\)/],
+])('%s with %o %o is refused before anything starts', async (_what, target, options, says) => {
+  const error = await failure(serve(target, options))
+  expect(error.code).toBe('INVALID_OPTION')
+  expect(error.message).toMatch(says)
+})
+
+test('a failed request that was aborted fails at once, and says that', async () => {
+  await using server = await serve(app, { isolation: 'thread' })
+  const aborted = await failure(server.fetch('/never', { signal: AbortSignal.timeout(20) }))
+  expect(aborted.name).toBe('TimeoutError')
+})
+
+test.each([
+  ['that is not there', { command: ['no-such-program'] }, /exit code 127.*is not installed/],
+  ['in a shell that is not there', { command: 'no-such-program; exit 127' }, /exit code 127/],
+  [
+    'that ends before it listens',
+    { command: 'echo the reason; exit 3' },
+    /exit code 3.*the reason/s,
+  ],
+  ['that is killed', { command: 'kill -KILL $$' }, /by SIGKILL/],
+])('a command %s says how it failed', async (_what, target, says) => {
+  const error = await failure(serve(target))
+  expect(error.code).toBe('START_FAILED')
+  expect(error.message).toMatch(says)
+})
+
+test('a module that fails in a process fails the start with its own error', async () => {
+  const broken = new URL('../../misbehaving/throws-while-loading.js', folder)
+  for (const isolation of ['thread', 'process'] as const) {
+    const error = await failure(serve(broken, { isolation }))
+    expect(error.code).toBe('MODULE_FAILED')
+    expect(error.message).toContain('the configuration is missing')
+    expect((error.cause as Error).stack).toContain('throws-while-loading.js')
+  }
+})
+
+test.each([
+  ['as systemd hands it over', { command: ['python3', 'by-socket.py'], cwd }],
+  ['as a descriptor', { command: `NODE_OPTIONS= node -e "${SERVES_FD}" {fd}`, cwd }],
+])('a program may take the socket %s', async (_how, target) => {
+  const server = await serve(target)
+  expect(await hello(server)).toMatchObject({ answered: 1 })
+  expect(await server.close()).toMatchObject({ outcome: 'graceful' })
+  expect(await answers(server.port)).toBe(false)
+})
