@@ -25,6 +25,9 @@ const projects: TestProjectInlineConfiguration[] = [
       include: ['test/**/*.test.ts'],
       exclude: [timed],
       server,
+      // Many start processes, which start others. No test measures by this: it ends one that hangs.
+      testTimeout: 30_000,
+      hookTimeout: 30_000,
       sequence: { groupOrder: 1 },
     },
   })),

@@ -2,7 +2,7 @@ import { PortzeroError } from 'portzero'
 import type { LiveServer, Target } from 'portzero'
 import { acquire, define, followTest, offer } from 'portzero/shared'
 import type { Definition, SharedContext, SharedOptions } from 'portzero/shared'
-import { giveBack, hold } from './leases.ts'
+import { endWithMain, giveBack, hold } from './leases.ts'
 import { refuseNamesake, remember } from './names.ts'
 import { findPlace, isIsolated } from './worker.ts'
 
@@ -40,6 +40,8 @@ const LONGEST_GRACE = 25_000
  *   expect((await server.fetch('/todos')).status).toBe(200)
  * })
  * ```
+ *
+ * With `scope: 'slot'` or `'run'` workers share a server, which ends with the run.
  *
  * For several servers, chain: `base.extend(liveServer(app)).extend(liveServer(api, { name: 'api' }))` has `api` and `apiURL`
  * besides. A factory is given `slot` (of `VITEST_POOL_ID`, from 0), `workerId` (`VITEST_WORKER_ID`), and `use(fixtures)` for the
@@ -85,7 +87,7 @@ function follow(
   use: (value: undefined) => Promise<void>,
 ) => Promise<void> {
   return async ({ task }, use) => {
-    const ended = followTest(definition, task.name)
+    const ended = await followTest(definition, task.name)
     await use(undefined)
     await ended()
   }
@@ -108,6 +110,7 @@ function lease<Value>(
   return async ({}, use) => {
     const place = await findPlace()
     refuseNamesake(definition)
+    endWithMain()
     const held = hold(await acquire(definition, place))
     await use(valueOf(held.server))
     await giveBack(held, tell)

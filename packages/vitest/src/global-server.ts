@@ -6,7 +6,7 @@ import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** URL of the server that a `globalServer()` started, without a slash at the end. */
+    /** URL of the server that `portzero()` or a `globalServer()` started, without a slash at the end. */
     baseURL: string
     /** With `https: true`, the certificate that clients are to trust, as PEM. */
     serverCA?: string | undefined
@@ -17,7 +17,7 @@ declare module 'vitest' {
  * Options of {@link globalServer}: those of `serve()`, but for `slot` and `workerId`; and `name`, which makes the URL known under
  * another key: `'api'` provides `apiURL`.
  */
-export type GlobalServerOptions = SharedOptions
+export type GlobalServerOptions = Omit<SharedOptions, 'scope'>
 
 /** What {@link globalServer} returns, for Vitest to call. The teardown closes the server. */
 export type GlobalSetup = (project: TestProject) => Promise<() => Promise<void>>
@@ -58,8 +58,8 @@ export function globalServer(
   })
 }
 
-// Vitest 4 prints what a teardown throws, and passes the run.
-function failRun(): void {
+/** Vitest 4 prints what a teardown throws, and passes the run. */
+export function failRun(): void {
   process.exitCode = 1
 }
 

@@ -1,12 +1,35 @@
+import process from 'node:process'
 import type { Lease } from 'portzero/shared'
 
 const held: Set<Lease> = new Set()
 const failures: unknown[] = []
 
+let isFollowing = false
+let isAlone = false
+
+/**
+ * Has this fork let go of its servers when Vitest's main process ends, in whatever way. No teardown runs then, a test that waits
+ * goes on waiting, and its servers would keep the fork alive for as long.
+ */
+export function endWithMain(): void {
+  if (isFollowing || !process.connected) return
+  isFollowing = true
+  process.once('disconnect', () => {
+    isAlone = true
+    for (const lease of held) letGo(lease)
+  })
+}
+
 /** Notes a lease that a teardown will give back. */
 export function hold(lease: Lease): Lease {
   held.add(lease)
+  if (isAlone) letGo(lease)
   return lease
+}
+
+// Nobody is left to hear of a failure.
+function letGo(lease: Lease): void {
+  lease.release().catch(() => {})
 }
 
 /**

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import { mainProcess } from 'portzero/shared'
 import type { Place } from 'portzero/shared'
 import type { TestRunner } from 'vitest'
 
@@ -11,6 +12,7 @@ export async function findPlace(): Promise<Place> {
   return {
     slot: Number(VITEST_POOL_ID) - 1,
     workerId: VITEST_WORKER_ID,
+    main: mainProcess(),
     limit: limitOf(await currentTest()),
   }
 }
