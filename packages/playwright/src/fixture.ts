@@ -1,6 +1,6 @@
 import type { Fixtures, TestFixture, WorkerFixture } from '@playwright/test'
 import type { LiveServer, Target } from 'portzero'
-import { DEFAULTS, acquire, define, followTest, offer } from 'portzero/shared'
+import { DEFAULTS, acquire, define, followTest, mainProcess, offer } from 'portzero/shared'
 import type { Definition, Place, SharedContext, SharedOptions } from 'portzero/shared'
 import { explained } from './failure.ts'
 
@@ -39,7 +39,8 @@ const LONGEST = 2 ** 31 - 1_000
  *
  * `server` is the `LiveServer`, and `baseURL` its URL, so that `page` and `request` take paths. As they read `baseURL`, the
  * server starts for every test of this `test`; one that needs none uses `test` of `@playwright/test`.
- * A test that fails ends its worker, and the server with it: the next test has a new one.
+ * A test that fails ends its worker, and the server with it: the next test has a new one. With `scope: 'slot'` or `'run'` workers
+ * share a server, which ends with the run.
  *
  * With `https: true` pages and requests trust the server: Playwright's option `ignoreHTTPSErrors` is on, unless `test.use()` says
  * otherwise. For a server with a name, set it yourself.
@@ -71,7 +72,7 @@ export function liveServer<Name extends string = 'server'>(
 /** A fixture of every test, which knows when it begins and ends. It starts no server. */
 function follow(definition: Definition): TestFixture<void, object> {
   return async ({}, use, { title }): Promise<void> => {
-    const ended = followTest(definition, title)
+    const ended = await followTest(definition, title)
     await use()
     await ended()
   }
@@ -102,7 +103,11 @@ function lease<T>(
   valueOf: (server: LiveServer) => T,
 ): WorkerFixture<T, object> {
   return async ({}, use, { parallelIndex, workerIndex }): Promise<void> => {
-    const place: Place = { slot: parallelIndex, workerId: String(workerIndex) }
+    const place: Place = {
+      slot: parallelIndex,
+      workerId: String(workerIndex),
+      main: mainProcess(),
+    }
     try {
       const { server, release } = await acquire(definition, place)
       await use(valueOf(server))
