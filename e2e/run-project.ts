@@ -16,6 +16,8 @@ export interface ProjectCommand {
   readonly env?: Readonly<Record<string, string>>
   /** What the project's package.json says it is made of. */
   readonly type?: 'module' | 'commonjs'
+  /** Folders of `fixtures/apps` that are copied into it. */
+  readonly apps?: readonly string[]
 }
 
 export interface ProjectRun {
@@ -42,19 +44,49 @@ export async function runProject(
   name: string,
   command: (reportFile: string) => ProjectCommand,
 ): Promise<ProjectRun> {
-  const folder = await mkdtemp(join(tmpdir(), `portzero-${name}-`))
+  const folder = await temporaryFolder(name)
   try {
     const reportFile = join(folder, 'report.json')
-    const { program, args, env, type = 'module' } = command(reportFile)
-    await cp(join(root, 'fixtures/projects', name), folder, { recursive: true })
-    await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type }))
-    await install(join(folder, 'node_modules'))
+    const { program, args, env, type, apps = [] } = command(reportFile)
+    await fill(folder, name, type)
+    for (const app of apps) {
+      await cp(join(root, 'fixtures/apps', app), join(folder, app), { recursive: true })
+    }
     const { exitCode, output } = await run([require.resolve(program), ...args], folder, env)
     onTestFailed(() => console.error(output))
     return { exitCode, output, report: await readReport(reportFile) }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** A copy of a project, for the test to run as it likes. Whoever asks for it removes it. */
+export async function copyProject(
+  name: string,
+): Promise<{ folder: string; remove(): Promise<void> }> {
+  const folder = await temporaryFolder(name)
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true })
+  try {
+    await fill(folder, name)
+    return { folder, remove }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+function temporaryFolder(name: string): Promise<string> {
+  return mkdtemp(join(tmpdir(), `portzero-${name}-`))
+}
+
+async function fill(
+  folder: string,
+  name: string,
+  type: ProjectCommand['type'] = 'module',
+): Promise<void> {
+  await cp(join(root, 'fixtures/projects', name), folder, { recursive: true })
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type }))
+  await install(join(folder, 'node_modules'))
 }
 
 /** Links to everything that is installed here, but copies of our own packages: what lies outside of node_modules is treated otherwise. */
@@ -68,9 +100,12 @@ async function install(modules: string): Promise<void> {
   const packages = await readdir(join(root, 'packages'), { withFileTypes: true })
   for (const { name: folder } of packages.filter((entry) => entry.isDirectory())) {
     const manifest = await readFile(join(root, 'packages', folder, 'package.json'), 'utf8')
-    const target = join(modules, (JSON.parse(manifest) as { name: string }).name)
+    const { name, files } = JSON.parse(manifest) as { name: string; files: string[] }
+    const target = join(modules, name)
     await mkdir(dirname(target), { recursive: true })
-    await cp(join(root, 'packages', folder, 'dist'), join(target, 'dist'), { recursive: true })
+    for (const file of files.filter((entry) => !entry.startsWith('!'))) {
+      await cp(join(root, 'packages', folder, file), join(target, file), { recursive: true })
+    }
     await writeFile(join(target, 'package.json'), manifest)
     await installNested(
       join(root, 'packages', folder, 'node_modules'),
@@ -108,7 +143,7 @@ async function run(
 }
 
 /** What this runner tells its own workers, the runner of a project must not hear. */
-function clean(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function clean(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const inherited = Object.entries(env).filter(
     ([name]) =>
       !/^(?:VITEST|TEST|PLAYWRIGHT_|NODE_ENV$|NODE_OPTIONS$|FORCE_COLOR$|TALLY_)/.test(name),

@@ -16,6 +16,8 @@ export interface TestRecord {
   readonly errors: readonly string[]
   /** What the test noted: the descriptions of its annotations by their type. */
   readonly notes: Readonly<Record<string, string>>
+  /** Text that is attached to it, by its name. */
+  readonly attachments: Readonly<Record<string, string>>
 }
 
 export interface PlaywrightRun {
@@ -31,26 +33,31 @@ export interface PlaywrightRun {
 interface RunOptions {
   /** Which of the project's files to run. */
   readonly files?: readonly string[]
+  /** What else is on the command line. */
+  readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly type?: 'module' | 'commonjs'
   /** Whether its tests open pages. */
   readonly browser?: boolean
+  /** Folders of `fixtures/apps` that are copied into it. */
+  readonly apps?: readonly string[]
 }
 
 /** Runs a project of `fixtures/projects` with Playwright. */
 export async function runPlaywright(
   project: string,
-  { files = [], env = {}, type = 'module', browser = false }: RunOptions = {},
+  { files = [], args = [], env = {}, type = 'module', browser = false, apps = [] }: RunOptions = {},
 ): Promise<PlaywrightRun> {
   const run = await runProject(project, (reportFile) => ({
     program: '@playwright/test/cli',
-    args: ['test', ...files, '--reporter=line,json'],
+    args: ['test', ...files, ...args, '--reporter=line,json'],
     env: {
       PLAYWRIGHT_JSON_OUTPUT_FILE: reportFile,
       ...(browser && { LAUNCH_OPTIONS: JSON.stringify(launchOptions()) }),
       ...env,
     },
     type,
+    apps,
   }))
   const { exitCode, output } = run
   const report = run.report as JSONReport | undefined
@@ -69,7 +76,15 @@ function recordsOf({ specs, suites = [] }: JSONReportSuite): TestRecord[] {
   const own = specs.flatMap(({ title, tests }) =>
     tests.flatMap(({ projectName, results }) =>
       results.map(
-        ({ status = 'none', workerIndex, parallelIndex, duration, errors, annotations }) => ({
+        ({
+          status = 'none',
+          workerIndex,
+          parallelIndex,
+          duration,
+          errors,
+          annotations,
+          attachments,
+        }) => ({
           title,
           projectName,
           status,
@@ -79,6 +94,11 @@ function recordsOf({ specs, suites = [] }: JSONReportSuite): TestRecord[] {
           errors: messagesOf(errors),
           notes: Object.fromEntries(
             annotations.map(({ type, description = '' }) => [type, description]),
+          ),
+          attachments: Object.fromEntries(
+            attachments.flatMap(({ name, body }) =>
+              body === undefined ? [] : [[name, Buffer.from(body, 'base64').toString()]],
+            ),
           ),
         }),
       ),

@@ -30,10 +30,14 @@ interface VitestRun {
 }
 
 interface RunOptions {
+  /** @default 'run' */
+  readonly command?: 'run' | 'list'
   /** Which of the project's files to run. */
   readonly files?: readonly string[]
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Folders of `fixtures/apps` that are copied into it. */
+  readonly apps?: readonly string[]
 }
 
 /** What is used of the report that Vitest's reporter `json` writes. */
@@ -54,12 +58,12 @@ const program = join(import.meta.dirname, '../../node_modules/vitest/vitest.mjs'
 /** Runs a project of `fixtures/projects` with Vitest. */
 export async function runVitest(
   project: string,
-  { files = [], args = [], env = {} }: RunOptions = {},
+  { command = 'run', files = [], args = [], env = {}, apps = [] }: RunOptions = {},
 ): Promise<VitestRun> {
   const run = await runProject(project, (reportFile) => ({
     program,
     args: [
-      'run',
+      command,
       ...files,
       '--reporter=default',
       '--reporter=json',
@@ -67,6 +71,7 @@ export async function runVitest(
       ...args,
     ],
     env: { PORTZERO_LOG: '1', ...env },
+    apps,
   }))
   const { exitCode, output } = run
   const report = run.report as Report | undefined
