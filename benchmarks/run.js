@@ -5,7 +5,14 @@
 const benchmarks = {
   start: 'starting, answering, closing, and answering under load, beside the bare libraries',
   close: 'closing in every situation that keeps a server open, beside what Node and npm have',
+  command: 'a command round a server: portzero run beside doing so by hand, and what npm has',
   tracking: 'what it costs under load to know what is in flight',
+  isolation:
+    'starting in a thread, in a process, as a program and by uvicorn, beside doing so by hand',
+  scopes:
+    "a suite with failing tests on a slow server, for each scope, beside Playwright's webServer",
+  'web-server':
+    "Playwright's webServer until the first test, polled, waited for, and by webServer()",
 }
 
 const [name] = process.argv.slice(2)

@@ -3,16 +3,18 @@
 // Only where both sides answer by the same code: for apps with a fetch method, `start` shows what the adapter adds.
 import { machine, printTable } from './lib/table.js'
 import { loaded } from './start/kinds.js'
+import { withoutNetwork } from './tracking/without-network.js'
 
 /** Less than 3 % of throughput. */
 const target = { least: 0.97 }
 
-const bursts = { rounds: 5, pairs: 12, seconds: 6, burst: 0.25 }
+const bursts = { rounds: 24, pairs: 6, seconds: 2, burst: 0.06 }
 
 console.log(machine())
 
-console.log('\nUnder load, over 16 connections')
+console.log('\nWithout a network, and under load over 16 connections')
 printTable([
+  await withoutNetwork(),
   ...(await loaded({ name: 'node:http', app: 'http', target }, bursts)),
   ...(await loaded({ name: 'fastify', app: 'fastify', target }, bursts)),
   ...(await loaded({ name: 'node:http beside itself', app: 'http', control: true }, bursts)),
