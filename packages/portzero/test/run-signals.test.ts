@@ -109,10 +109,15 @@ describe('on a terminal', () => {
 
   test('Ctrl-C reaches the command once', async ({ skip }) => {
     if (process.platform !== 'linux' || !existsSync(SCRIPT)) skip(`no ${SCRIPT} on this machine`)
-    const line = [process.execPath, PROGRAM, 'run', server, '--', process.execPath, waits, 'exits']
-    const child = spawn(SCRIPT, ['--quiet', '--return', '--command', line.join(' '), '/dev/null'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
+    // Without a shell of its own, which would get the signal too, and may end by it.
+    const line = ['exec', process.execPath, PROGRAM, 'run', server, '--', process.execPath, waits]
+    const child = spawn(
+      SCRIPT,
+      ['--quiet', '--return', '--command', `${line.join(' ')} exits`, '/dev/null'],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    )
     onTestFinished(() => void child.kill('SIGKILL'))
     let all = ''
     child.stdout.on('data', (chunk) => (all += String(chunk)))
