@@ -16,7 +16,7 @@ const COMMAND = ['node', '-e', 'fetch']
 const here = (/** @type {string} */ file) =>
   fileURLToPath(new URL(`command/${file}`, import.meta.url))
 const require = createRequire(import.meta.url)
-const portzero = fileURLToPath(new URL('cli/main.js', import.meta.resolve('portzero')))
+const portzero = fileURLToPath(new URL('../bin/portzero.cjs', import.meta.resolve('portzero')))
 const startServerAndTest = require.resolve('start-server-and-test/src/bin/start.js')
 const server = here('server.js')
 

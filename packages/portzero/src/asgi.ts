@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import { describe, listOf } from './describe.ts'
 import { PortzeroError } from './errors.ts'
+import { SERVE_ASGI } from './files.ts'
 import { findPython } from './python.ts'
 
 /** A Python app that is served by uvicorn in a process of its own: FastAPI, Starlette, Django's ASGI, Litestar. */
@@ -72,8 +72,6 @@ export interface AsgiBlocker {
   readonly ageMs: number
 }
 
-const program = fileURLToPath(new URL('../python/serve_asgi.py', import.meta.url))
-
 /** The interpreter for a target. Throws `PYTHON_MISSING`. */
 export function pythonFor(target: AsgiTarget): Promise<string> {
   return findPython({ python: target.python, cwd: folderOf(target), env: environmentOf(target) })
@@ -96,7 +94,7 @@ export async function asgiProcess(
   }
   return {
     file: await pythonFor(target),
-    args: [program, asgi, String(graceMs), ...(factory ? ['factory'] : [])],
+    args: [SERVE_ASGI, asgi, String(graceMs), ...(factory ? ['factory'] : [])],
     cwd: folderOf(target),
     env: environmentOf(target),
   }

@@ -1,5 +1,6 @@
 import { ChildProcess } from 'node:child_process'
 import { fstatSync } from 'node:fs'
+import { REGISTER } from './files.ts'
 
 /** What a program inherits from its owner: descriptors, which are not the same in every process on the way to it. */
 export interface HandedOver {
@@ -29,8 +30,8 @@ export function notCaught(why: string): string {
 /** What decides which server of a command is meant, and reaches those that cannot be caught. */
 export const TELL = "where it is told its port, such as { command, env: { PORT: '{port}' } }"
 
-/** The module that catches the `listen()` of a Node program. */
-const PRELOAD = new URL('./register.js', import.meta.url).href
+/** The option that has a Node program load what catches its `listen()`, as it stands in NODE_OPTIONS. */
+const PRELOAD = `--require=${JSON.stringify(REGISTER)}`
 
 /** The environment of a program that inherits the socket `fd`, and a channel, as {@link FIRST} says. */
 export function announce(
@@ -45,7 +46,7 @@ export function announce(
 }
 
 function withPreload(nodeOptions = ''): string {
-  return nodeOptions.includes(PRELOAD) ? nodeOptions : `${nodeOptions} --import=${PRELOAD}`.trim()
+  return nodeOptions.includes(PRELOAD) ? nodeOptions : `${nodeOptions} ${PRELOAD}`.trim()
 }
 
 /** What this process has inherited. What lies between it and its owner may have closed the descriptors. */

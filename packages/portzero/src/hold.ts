@@ -2,18 +2,16 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { Connected } from './connected-server.ts'
 import { settlesWithin } from './deadline.ts'
 import { PortzeroError } from './errors.ts'
+import { HOLDER } from './files.ts'
 import { withoutHandedOver } from './handed-over.ts'
 import type { HeldSpec } from './held-spec.ts'
 import type { HolderReport } from './holder.ts'
 import { Registry } from './registry.ts'
 import type { HeldRecord } from './registry.ts'
 import { fromWire } from './wire-error.ts'
-
-const PROGRAM = fileURLToPath(new URL('./holder.js', import.meta.url))
 
 /** How long a holder may take to note itself, in ms: a Node process starts, and looks at a directory. */
 const NOTED = 30_000
@@ -43,7 +41,7 @@ export async function hold(given: Omit<HeldSpec, 'id'>): Promise<Connected> {
 function spawnHolder(log: string): ChildProcess {
   const file = openSync(log, 'ax', 0o600)
   try {
-    return spawn(process.execPath, [PROGRAM], {
+    return spawn(process.execPath, [HOLDER], {
       detached: true,
       env: withoutHandedOver(process.env),
       serialization: 'advanced',

@@ -8,7 +8,7 @@ import type { ServerEntry } from 'portzero'
 import { APP, useBackground } from './background.ts'
 import { until } from './processes.ts'
 
-const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
+const MAIN = fileURLToPath(new URL('../bin/portzero.cjs', import.meta.url))
 
 const { folder, write } = useBackground()
 

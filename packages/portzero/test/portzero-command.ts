@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
-export const PROGRAM: string = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
+export const PROGRAM: string = fileURLToPath(new URL('../bin/portzero.cjs', import.meta.url))
 
 /** Where the small programs are that the tests of the command use. */
 export function program(name: string): string {

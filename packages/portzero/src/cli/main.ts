@@ -1,6 +1,7 @@
 // The command `portzero`: finds the verb, loads it alone, and turns what it throws into words and an exit code.
 import { readFileSync } from 'node:fs'
 import { PortzeroError, messageOf } from '../errors.ts'
+import { MANIFEST } from '../files.ts'
 import { USAGE, UsageError } from './usage.ts'
 
 /** A verb takes what follows it on the command line, and resolves to the exit code. */
@@ -34,9 +35,8 @@ portzero <verb> --help tells more; portzero --version tells the version.
 /** Of wrong usage. */
 const EXIT_USAGE = 2
 
-process.exitCode = await main(process.argv.slice(2))
 // Whatever a library may still hold open.
-process.exit()
+void main(process.argv.slice(2)).then((code) => process.exit(code))
 
 async function main([name, ...args]: string[]): Promise<number> {
   // Who reads it may stop reading at any time, and a terminal be closed.
@@ -80,6 +80,5 @@ function print(text: string): number {
 }
 
 function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
+  return (JSON.parse(readFileSync(MANIFEST, 'utf8')) as { version: string }).version
 }

@@ -1,5 +1,5 @@
-import { fileURLToPath } from 'node:url'
 import { settlesWithin } from '../deadline.ts'
+import { HOST } from '../files.ts'
 import { urlOf } from '../module.ts'
 import type { Settings } from '../options.ts'
 import { OwnedProcess } from '../owned-process.ts'
@@ -12,8 +12,6 @@ import { withLoader } from '../typescript-loader.ts'
 import type { Loader } from '../typescript-loader.ts'
 import { RemoteLife, ownedHost } from './remote.ts'
 import type { Host } from './remote.ts'
-
-const PROGRAM = fileURLToPath(new URL('../host.cjs', import.meta.url))
 
 /** Starts a module in a child process, which inherits the socket. */
 export function beginInProcess(
@@ -33,7 +31,7 @@ async function begin(
   port: number,
   start: Start,
 ): Promise<RemoteLife> {
-  const args = [...loader.args, PROGRAM]
+  const args = [...loader.args, HOST]
   const reporting = observer?.loaded === undefined ? {} : REPORTING
   const env = { ...loader.env, ...process.env, ...settings.env, ...reporting }
   const socket = await bindFor(start, { host: settings.host, port })

@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { settlesWithin } from '../deadline.ts'
+import { HOST } from '../files.ts'
 import { urlOf } from '../module.ts'
 import type { Settings } from '../options.ts'
 import { Output } from '../output.ts'
@@ -12,8 +13,6 @@ import { withLoader } from '../typescript-loader.ts'
 import type { Loader } from '../typescript-loader.ts'
 import { RemoteLife } from './remote.ts'
 import type { Host } from './remote.ts'
-
-const PROGRAM = new URL('../host.cjs', import.meta.url)
 
 /**
  * Starts a module in a worker thread. It binds its port itself: of a socket that two threads hold, each takes some of the connections.
@@ -34,7 +33,7 @@ function begin(
   port: number,
 ): Promise<RemoteLife> {
   const reporting = observer?.loaded === undefined ? {} : REPORTING
-  const worker = new Worker(PROGRAM, {
+  const worker = new Worker(HOST, {
     name: 'portzero',
     env: { ...loader.env, ...process.env, ...settings.env, ...reporting },
     execArgv: [...loader.args],
