@@ -1,16 +1,19 @@
 import type { CloseReport, Exit, InFlight, RestartOptions } from './types.ts'
 import type { Settings } from './options.ts'
 
+/** What an owner tells the thread or process that runs its app, first of all. */
+export interface StartOrder {
+  readonly type: 'start'
+  /** URL of the module. */
+  readonly location: string
+  readonly settings: Omit<Settings, 'ready' | 'observer'>
+  /** The socket that it has inherited. Without one it binds the port of the settings itself. */
+  readonly fd?: number | undefined
+}
+
 /** What an owner tells the thread or process that runs its app. */
 export type Order =
-  | {
-      readonly type: 'start'
-      /** URL of the module. */
-      readonly location: string
-      readonly settings: Omit<Settings, 'ready' | 'observer'>
-      /** The socket that it has inherited. Without one it binds the port of the settings itself. */
-      readonly fd?: number | undefined
-    }
+  | StartOrder
   | {
       readonly type: 'end' | 'pause'
       readonly id: number

@@ -33,12 +33,15 @@ export class Descendants {
   /** Undefined when the group is gone: the number may be another's by now. */
   #group: number | undefined
   readonly #mark: string
+  /** When the leader started: who started before does not descend from it, and is not looked at any further. */
+  readonly #since: number
   readonly #seen = new Map<number, string>()
 
   /** `mark` stands in the environment of each. */
   constructor(leader: number, mark: string) {
     this.#group = leader
     this.#mark = mark
+    this.#since = Number(processOf(leader)?.start ?? 0)
   }
 
   /** Those that live. What has ended, and only waits for its parent to take notice, does not count. */
@@ -50,10 +53,11 @@ export class Descendants {
         others: [],
       }
     }
-    const found = processes.filter((one) => this.#isOne(one))
+    const later = processes.filter(({ start }) => Number(start) >= this.#since)
+    const found = later.filter((one) => this.#isOne(one))
     // What one of them has started is one of them too, whatever it made of its environment.
     for (const { pid } of found) {
-      found.push(...processes.filter((one) => one.parent === pid && !found.includes(one)))
+      found.push(...later.filter((one) => one.parent === pid && !found.includes(one)))
     }
     for (const { pid, start } of found) this.#seen.set(pid, start)
     const isInGroup = ({ group }: Process): boolean => group === this.#group

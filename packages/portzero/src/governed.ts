@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers'
-import type { Channel, HeldOrder, News, Order, Report } from './channel.ts'
+import type { Channel, HeldOrder, News, Order, Report, StartOrder } from './channel.ts'
 import type { OwnClient } from './shutdown.ts'
 import type { CloseReport, InFlight } from './types.ts'
 import { toWire } from './wire-error.ts'
@@ -17,7 +17,7 @@ export interface Governed {
 }
 
 interface Means {
-  start?(order: Extract<Order, { type: 'start' }>): Promise<void>
+  start?(order: StartOrder): Promise<void>
   /** Carries out what only the holder of a server is told. */
   held?(order: HeldOrder): Promise<CloseReport | undefined>
   exit(): void
@@ -38,10 +38,14 @@ export class Governor {
     this.#channel = channel
     this.#means = means
     channel.listen((order) => {
-      if (order.type === 'start') {
-        means.start?.(order).catch((error: unknown) => this.failed(error))
-      } else this.#obey(order)
+      if (order.type === 'start') this.start(order)
+      else this.#obey(order)
     })
+  }
+
+  /** Has the server made. */
+  start(order: StartOrder): void {
+    this.#means.start?.(order).catch((error: unknown) => this.failed(error))
   }
 
   /** The server listens. */
@@ -85,7 +89,7 @@ export class Governor {
     if (inFlight !== undefined) this.#channel.send({ type: 'inFlight', inFlight })
   }
 
-  #obey(order: Exclude<Order | HeldOrder, { type: 'start' }>): void {
+  #obey(order: Exclude<Order | HeldOrder, StartOrder>): void {
     const server = this.#server
     switch (order.type) {
       case 'exit':

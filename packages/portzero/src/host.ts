@@ -1,6 +1,6 @@
 // Runs an app for the process that owns it: the program of its child processes and worker threads.
-import { parentPort } from 'node:worker_threads'
-import type { Channel, Order, Report } from './channel.ts'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Channel, Order, Report, StartOrder } from './channel.ts'
 import { Governor } from './governed.ts'
 import { reportLoadsTo } from './load-reports.ts'
 import { InlineLife } from './runtimes/inline.ts'
@@ -17,6 +17,8 @@ const governor = new Governor(channelToOwner(), {
   },
   exit: () => process.exit(0),
 })
+// A thread is given its order as it is made: a message would not be read before the next turn.
+if (parentPort !== null) governor.start(workerData as StartOrder)
 
 function channelToOwner(): Channel<Report, Order> {
   if (parentPort !== null) {

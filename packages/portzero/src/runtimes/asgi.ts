@@ -42,7 +42,7 @@ export async function beginAsgi(
       return { isKilled: outcome === 'killed', cut: reports.cut.map(asBlocker) }
     },
   }
-  return RemoteLife.begin(life, { ...settings, port: socket.port }, undefined, start)
+  return RemoteLife.begin(life, { ...settings, port: socket.port }, start)
 }
 
 /** Reads what the process reports, until its end. */

@@ -111,7 +111,7 @@ async function beginOnSocket(
   // A Node program says itself when it listens. What is asked of another waits in the queue until that takes it.
   const listening = plan.isNode ? saysThatItCannot(owned) : answers(address.port, host, owned)
   const asked = { ...settings, port: address.port }
-  return RemoteLife.begin(hostOf(owned, plan, channel, listening), asked, undefined, start)
+  return RemoteLife.begin(hostOf(owned, plan, channel, listening), asked, start)
 }
 
 async function beginOnPort(
@@ -141,7 +141,6 @@ async function beginOnPort(
       return await RemoteLife.begin(
         hostOf(owned, plan, undefined, listening),
         { ...settings, port },
-        undefined,
         start,
       )
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { Order } from '../channel.ts'
 import { settlesWithin } from '../deadline.ts'
 import { HOST } from '../files.ts'
 import { urlOf } from '../module.ts'
@@ -45,14 +46,18 @@ async function begin(
     serialization: 'advanced',
   })
   socket.close()
-  const order = {
+  const owned = await spawned
+  tell(owned, {
     type: 'start',
     location: url.href,
     settings: { ...settings, port: socket.port },
     fd: FIRST.socket,
-  } as const
-  const host = hostOf(await spawned, observer?.loaded)
-  return RemoteLife.begin(host, { ...settings, ready, observer }, order, start)
+  })
+  return RemoteLife.begin(hostOf(owned, observer?.loaded), { ...settings, ready, observer }, start)
+}
+
+function tell({ child }: OwnedProcess, order: Order): void {
+  if (child.connected) child.send(order, undefined, undefined, () => {})
 }
 
 function hostOf(owned: OwnedProcess, onLoad: OnLoad | undefined): Host {
@@ -60,9 +65,7 @@ function hostOf(owned: OwnedProcess, onLoad: OnLoad | undefined): Host {
   return {
     ...ownedHost(owned),
     channel: withoutLoads(onLoad, {
-      send: (order) => {
-        if (child.connected) child.send(order, undefined, undefined, () => {})
-      },
+      send: (order) => tell(owned, order),
       listen: (receive) => child.on('message', receive),
     }),
     stop: async (grace) => {

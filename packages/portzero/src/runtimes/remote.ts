@@ -108,12 +108,7 @@ export class RemoteLife implements Life {
   }
 
   /** Starts the server in `host`, which is stopped if that fails. */
-  static async begin(
-    host: Host,
-    settings: Settings,
-    order: Order | undefined,
-    start: Start = {},
-  ): Promise<RemoteLife> {
+  static async begin(host: Host, settings: Settings, start: Start = {}): Promise<RemoteLife> {
     const deadline = performance.now() + settings.startTimeout
     const { observer } = settings
     if (observer?.line !== undefined) host.output.onLine(observer.line)
@@ -122,7 +117,6 @@ export class RemoteLife implements Life {
     // Whoever waits for it hears of it; nobody does once the server has started.
     failing.catch(() => {})
     try {
-      if (order !== undefined) line?.send(order)
       const starting = within(deadline, startOf(host, line, settings, failing), () =>
         overdue(host, settings),
       )

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
+import type { StartOrder } from '../channel.ts'
 import { settlesWithin } from '../deadline.ts'
 import { HOST } from '../files.ts'
 import { urlOf } from '../module.ts'
@@ -33,15 +34,16 @@ function begin(
   port: number,
 ): Promise<RemoteLife> {
   const reporting = observer?.loaded === undefined ? {} : REPORTING
+  const order: StartOrder = { type: 'start', location: url.href, settings: { ...settings, port } }
   const worker = new Worker(HOST, {
     name: 'portzero',
+    workerData: order,
     env: { ...loader.env, ...process.env, ...settings.env, ...reporting },
     execArgv: [...loader.args],
     stdout: true,
     stderr: true,
   })
-  const order = { type: 'start', location: url.href, settings: { ...settings, port } } as const
-  return RemoteLife.begin(hostOf(worker, observer?.loaded), { ...settings, ready, observer }, order)
+  return RemoteLife.begin(hostOf(worker, observer?.loaded), { ...settings, ready, observer })
 }
 
 function hostOf(worker: Worker, onLoad: OnLoad | undefined): Host {
