@@ -8,7 +8,7 @@ import { settlesWithin } from './deadline.ts'
 import { Descendants, isNobody, send } from './descendants.ts'
 import { Output } from './output.ts'
 import type { Exit } from './types.ts'
-import { MARKER, guard, lease, leave, watch } from './watchdog.ts'
+import { MARKER, guard, lease, leave, spare, watch, watchMark } from './watchdog.ts'
 
 export interface ProcessSpec {
   readonly file: string
@@ -42,6 +42,7 @@ export class OwnedProcess {
   readonly exited: Promise<Exit>
   readonly #ended: Promise<Exit>
   readonly #descendants: Descendants
+  readonly #mark: string
   #exit: Exit | undefined
   #stopped: Promise<'graceful' | 'killed'> | undefined
 
@@ -49,6 +50,7 @@ export class OwnedProcess {
     this.child = child
     this.pid = pid
     this.#descendants = new Descendants(pid, mark)
+    this.#mark = mark
     for (const stream of [child.stdout, child.stderr]) if (stream) this.output.add(stream)
     // A signal or a message that could not be sent: how the child ends says more.
     child.on('error', () => {})
@@ -70,6 +72,7 @@ export class OwnedProcess {
     const isPosix = platform !== 'win32'
     if (isPosix) guard()
     const id = randomUUID()
+    if (isPosix) watchMark(id)
     const child = spawn(spec.file, spec.args, {
       cwd: spec.cwd,
       detached: isPosix,
@@ -80,6 +83,7 @@ export class OwnedProcess {
       windowsHide: true,
     })
     if (child.pid === undefined) {
+      spare(id)
       const [cause] = (await once(child, 'error')) as [Error]
       throw cause
     }
@@ -115,6 +119,7 @@ export class OwnedProcess {
       : this.#ask(signal, grace))
     if (!graceful) await this.#kill()
     leave(this.pid)
+    spare(this.#mark)
     await this.exited
     return graceful ? 'graceful' : 'killed'
   }

@@ -11,8 +11,8 @@ export const MARKER = 'PORTZERO_OWNED_BY'
 export const lease: string = randomUUID()
 
 /**
- * Blocks on `read` until its owner is gone, in whatever way: the kernel closes the pipe. Then it kills what is left, until
- * it has twice found nothing: a process that is about to run its program cannot be seen for a moment. Descriptors that the
+ * Blocks on `read` until its owner is gone, in whatever way: the kernel closes the pipe. Then it kills what is left, if anything may
+ * be, until it has twice found nothing: a process that is about to run its program cannot be seen for a moment. Descriptors that the
  * owner was given to pass on are let go of: somebody may wait for their end.
  */
 const SCRIPT = `
@@ -28,6 +28,7 @@ while read -r what group; do
     spare) marks="\${marks%% -e $group *} \${marks#* -e $group }" ;;
   esac
 done
+[ "$groups$marks" = '  ' ] && exit
 for group in $groups; do kill -s KILL -- "-$group"; done
 clean=0
 rounds=0
@@ -78,15 +79,15 @@ export function leave(group: number): void {
 }
 
 /**
- * Adds what has `mark` in its environment to what ends with this thread: a process that is not to lead a group of its own, and all that
- * descends from it. Where the system does not show environments, nothing is found.
+ * Adds what has `mark` in its environment to what ends with this thread, and all that descends from it. To be called before it is
+ * started. Where the system does not show environments, nothing is found.
  */
 export function watchMark(mark: string): void {
   marks.add(mark)
   tell(running, 'mark', mark)
 }
 
-/** To be called when what has the mark may live on. */
+/** To be called when nothing is left that has the mark, or it may live on. */
 export function spare(mark: string): void {
   if (marks.delete(mark)) tell(running, 'spare', mark)
 }

@@ -2,6 +2,9 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { Worker } from 'node:worker_threads'
@@ -19,9 +22,13 @@ interface Told {
 
 /** Runs the owner, with a name in the environment that all its descendants have too. */
 function runOwner(...args: string[]): { run: string; child: ChildProcess; stdout: Readable } {
+  return runOwnerIn(process.env, ...args)
+}
+
+function runOwnerIn(env: NodeJS.ProcessEnv, ...args: string[]): ReturnType<typeof runOwner> {
   const run = randomUUID()
   const child = spawn(node, [owner, ...args], {
-    env: { ...process.env, PORTZERO_TEST_RUN: run },
+    env: { ...env, PORTZERO_TEST_RUN: run },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -136,5 +143,24 @@ describe('an owner that ends', () => {
     expect(await gone).toEqual([0, null])
     expect(pids).not.toEqual([])
     await nothingLeft(run, watchdog, pids)
+  })
+
+  test.for([
+    { args: ['stopped'], looks: false },
+    { args: ['running', 'SIGKILL'], looks: true },
+  ])('with $args has its watchdog look for what is left: $looks', async ({ args, looks }) => {
+    if (process.platform !== 'linux') return
+    const folder = mkdtempSync(join(tmpdir(), 'portzero-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const looked = join(folder, 'looked')
+    // What it finds the processes with.
+    writeFileSync(join(folder, 'grep'), `#!/bin/sh\n: > ${looked}\nexec /bin/grep "$@"\n`, {
+      mode: 0o755,
+    })
+    const env = { ...process.env, PATH: `${folder}:${process.env['PATH']}` }
+    const { run, stdout } = runOwnerIn(env, ...args)
+    const { lease: watchdog = '', pids = [] } = await all(stdout)
+    await nothingLeft(run, watchdog, pids)
+    expect(existsSync(looked)).toBe(looks)
   })
 })
