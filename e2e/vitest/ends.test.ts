@@ -48,3 +48,30 @@ test.for(['forks', 'threads'])(
     expect(run.servers).toMatchObject([{ name: 'api', closed: 'gracefully' }, { name: 'server' }])
   },
 )
+
+test.for(['forks', 'threads'])('and fails the run in %s where the plugin is', async (pool) => {
+  const run = await runVitest('vitest-ends', {
+    files: ['close-hook.test.ts'],
+    args: ['--config=plugin.config.ts', '--no-isolate', `--pool=${pool}`],
+    // Long after Vitest has judged the run.
+    env: { CLOSE_MS: '500' },
+  })
+
+  expect(run).toMatchObject({ exitCode: 1, passed: 1, failed: 0 })
+  expect(run.output).toMatch(/^portzero: PortzeroError \[CLOSE_FAILED\]: .* still in use/m)
+  expect(run.servers).toMatchObject([{ name: 'api', closed: 'gracefully' }, { name: 'server' }])
+})
+
+test('what else a worker throws at its end is for Vitest to judge', async () => {
+  const [judged, withPlugin] = await Promise.all(
+    ['vitest.config.ts', 'plugin.config.ts'].map((config) =>
+      runVitest('vitest-ends', {
+        files: ['foreign-teardown.test.ts'],
+        args: [`--config=${config}`, '--no-isolate'],
+        env: { CLOSE_MS: '500' },
+      }),
+    ),
+  )
+
+  expect(withPlugin).toMatchObject({ exitCode: judged!.exitCode, passed: 1, failed: 0 })
+})

@@ -57,8 +57,8 @@ const LONGEST_GRACE = 25_000
  *
  * Throws a `PortzeroError` at once: `INVALID_TARGET`, `INVALID_OPTION`, `UNKNOWN_OPTION`. A start that fails, fails the test with
  * the error of `serve()`: `FACTORY_FAILED`, `MODULE_FAILED`, `NOTHING_LISTENED`, `START_TIMEOUT`, `NOT_READY` and the others.
- * A close hook that throws fails the test file with `CLOSE_FAILED`; with `isolate: false` that is printed, but may come too late
- * for Vitest 4.1 and 5 to fail the run.
+ * A close hook that throws fails the test file with `CLOSE_FAILED`. With `isolate: false` that is printed, and fails the run where
+ * {@link portzero} is among the plugins; else it may come too late for Vitest 4.1 and 5.
  */
 export function liveServer<const Name extends string = 'server'>(
   target: Target<SharedContext>,

@@ -2,6 +2,7 @@ import type { Target } from 'portzero'
 import { acquire, define, offer } from 'portzero/shared'
 import type { Definition, SharedContext, SharedOptions } from 'portzero/shared'
 import { giveBack, hold } from './leases.ts'
+import { failRun, heedWorkers } from './run-end.ts'
 import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {
@@ -49,6 +50,7 @@ export function globalServer(
 ): GlobalSetup {
   const definition = define(target, options, 'globalServer()')
   return offer(definition, async (project) => {
+    heedWorkers(project.vitest)
     const place = { slot: 0, workerId: 'global' }
     const lease = hold(await acquire(firstLike(definition, project), place))
     const { url, ca } = lease.server
@@ -56,11 +58,6 @@ export function globalServer(
     if (ca !== undefined) project.provide(`${definition.name}CA` as 'serverCA', ca)
     return () => giveBack(lease, failRun)
   })
-}
-
-/** Vitest 4 prints what a teardown throws, and passes the run. */
-export function failRun(): void {
-  process.exitCode = 1
 }
 
 const known: WeakMap<TestProject['vitest'], Map<string, Definition>> = new WeakMap()

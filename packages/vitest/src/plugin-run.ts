@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import type { Definition } from 'portzero/shared'
 import { KeptServer } from './kept-server.ts'
-import { failRun } from './global-server.ts'
 import { giveBack, hold } from './leases.ts'
 import type { Begin } from './plugin-setup.ts'
+import { failRun } from './run-end.ts'
 import { changesIn } from './watched.ts'
 import type { TestProject, Vitest } from 'vitest/node'
 

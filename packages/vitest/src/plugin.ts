@@ -5,6 +5,7 @@ import { define } from 'portzero/shared'
 import type { Definition, SharedContext, SharedOptions } from 'portzero/shared'
 import { join } from './plugin-run.ts'
 import { handOver } from './plugin-setup.ts'
+import { heedWorkers } from './run-end.ts'
 import type { TestProject, Vitest } from 'vitest/node'
 
 /**
@@ -45,15 +46,19 @@ export interface PortzeroPlugin {
  * Throws a `PortzeroError` at once: `INVALID_TARGET`, `INVALID_OPTION`, `UNKNOWN_OPTION`. A start that fails or takes longer than
  * `startTimeout` (default 30,000 ms), fails the run with the error of `serve()`; so does, with `CLOSE_FAILED`, a close hook that throws.
  * In watch mode the tests run all the same, and what they ask is answered with 503 and the reason; the next edit mends it.
+ *
+ * In Vitest's main process it also hears how the workers' own servers end. With `isolate: false` they end after the run was judged, and
+ * without the plugin a close hook that throws there fails no run, but is printed. With no target, this is all it does: `portzero()`.
  */
 export function portzero(
-  target: Target<SharedContext>,
-  options: PluginOptions = {},
+  ...given: [] | [target: Target<SharedContext>, options?: PluginOptions]
 ): PortzeroPlugin {
-  const defined = define(target, options, 'portzero()')
+  const defined = given.length === 0 ? undefined : define(given[0], given[1], 'portzero()')
   return {
     name: 'portzero',
     configureVitest({ project, vitest }) {
+      heedWorkers(vitest)
+      if (defined === undefined) return
       const definition = locate(defined, project.config.root)
       const begin = join(definition, project, vitest)
       handOver(project, begin)

@@ -1,6 +1,6 @@
 import { test as base, expectTypeOf, inject } from 'vitest'
-import { globalServer, liveServer } from '@portzero/vitest'
-import type { LiveServer } from '@portzero/vitest'
+import { globalServer, liveServer, portzero } from '@portzero/vitest'
+import type { LiveServer, PortzeroPlugin } from '@portzero/vitest'
 
 const app = { fetch: (): Response => new Response() }
 
@@ -76,6 +76,14 @@ liveServer(app, { slot: 1 })
 globalServer(42)
 // @ts-expect-error -- no option of that name
 globalServer(app, { prot: 1 })
+
+// The plugin needs no server.
+expectTypeOf(portzero()).toEqualTypeOf<PortzeroPlugin>()
+expectTypeOf(portzero('./app.ts', { grace: 10 })).toEqualTypeOf<PortzeroPlugin>()
+// @ts-expect-error -- no target
+portzero(42)
+// @ts-expect-error -- no option of that name
+portzero(app, { prot: 1 })
 
 // The URL of a global server is typed where the package is known.
 expectTypeOf(inject('baseURL')).toEqualTypeOf<string>()

@@ -1,0 +1,31 @@
+import type { Vitest } from 'vitest/node'
+
+const heeded: Set<Vitest> = new Set()
+
+/**
+ * Has a run fail for a server of a worker that was not closed as it should be, also where Vitest has judged the run before. A worker that
+ * has many files (`isolate: false`) ends after the last of them, and what it throws then Vitest 4.1 and 5 note, and no more.
+ */
+export function heedWorkers(vitest: Vitest): void {
+  // Workers have ended by then: Vitest waits for them when it closes, and nothing that it calls comes later.
+  if (heeded.size === 0) process.once('exit', judge)
+  heeded.add(vitest)
+}
+
+function judge(): void {
+  for (const { config, state } of heeded) {
+    if (config.dangerouslyIgnoreUnhandledErrors) continue
+    if (state.getUnhandledErrors().some(isOurs)) failRun()
+  }
+}
+
+/** Has the process say so when it ends: what comes after the last test, Vitest prints, and passes the run. */
+export function failRun(): void {
+  process.exitCode ||= 1
+}
+
+/** As it comes from a worker: a copy, of no class. */
+function isOurs(error: unknown): boolean {
+  const { name } = Object(error) as { name?: unknown }
+  return typeof name === 'string' && name.startsWith('PortzeroError')
+}
