@@ -109,6 +109,41 @@ test.for(['slot', 'run'])(
   },
 )
 
+test.for(
+  ['forks', 'threads'].flatMap(
+    (pool) =>
+      [
+        [pool, 'slot'],
+        [pool, 'run'],
+      ] as const,
+  ),
+)(
+  'a close hook that throws fails the run where the plugin is: %s, server for each %s',
+  async ([pool, scope]) => {
+    await using folder = await ScopesFolder.make()
+    const run = await runVitest('vitest-scopes', {
+      files: ['passes'],
+      args: ['--config=plugin.config.ts', `--pool=${pool}`],
+      env: { ...folder.env, SCOPE: scope, CLOSE_FAILS: '1' },
+    })
+    expect(run).toMatchObject({ exitCode: 1, passed: 1, failed: 0 })
+    expect(run.output).toMatch(
+      /^portzero: The run fails, .*server\.js, did not end as it should. PortzeroError \[CLOSE_FAILED\]: .* still in use$/m,
+    )
+  },
+)
+
+test('the plugin leaves the exit code of a run whose servers end well', async () => {
+  await using folder = await ScopesFolder.make()
+  const run = await runVitest('vitest-scopes', {
+    files: ['passes'],
+    args: ['--config=plugin.config.ts'],
+    env: { ...folder.env, SCOPE: 'run' },
+  })
+  expect(run).toMatchObject({ exitCode: 0, passed: 1, failed: 0 })
+  expect(run.output).not.toContain('The run fails')
+})
+
 test('what cannot be handed over is refused at once', async () => {
   const run = await runVitest('vitest-scopes', { files: ['refused'] })
   expect(run.exitCode).toBe(1)

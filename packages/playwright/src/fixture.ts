@@ -1,6 +1,14 @@
 import type { Fixtures, TestFixture, WorkerFixture } from '@playwright/test'
 import type { LiveServer, Target } from 'portzero'
-import { DEFAULTS, acquire, define, followTest, mainProcess, offer } from 'portzero/shared'
+import {
+  DEFAULTS,
+  acquire,
+  define,
+  followTest,
+  heedShared,
+  mainProcess,
+  offer,
+} from 'portzero/shared'
 import type { Definition, Place, SharedContext, SharedOptions } from 'portzero/shared'
 import { explained } from './failure.ts'
 
@@ -54,13 +62,15 @@ const LONGEST = 2 ** 31 - 1_000
  *
  * Throws a `PortzeroError` at once: `INVALID_TARGET`, `INVALID_OPTION`, `UNKNOWN_OPTION`. A start that fails, fails the test with
  * the error of `serve()`: `FACTORY_FAILED`, `MODULE_FAILED`, `NOTHING_LISTENED`, `START_TIMEOUT`, `NOT_READY` and the others.
- * A close hook that throws fails the run with `CLOSE_FAILED`.
+ * A close hook that throws fails the run with `CLOSE_FAILED`; that of a server which workers share by the exit code alone.
  */
 export function liveServer<Name extends string = 'server'>(
   target: Target<SharedContext>,
   options: LiveServerOptions<Name> = {},
 ): LiveServerFixtures<NoInfer<Name>> {
   const definition = define(target, options)
+  // Playwright loads the files of tests in its main process too, to know what there is to run.
+  if (definition.scope !== 'worker') heedShared()
   const fixtures: object =
     definition.name === 'server' ? withBaseURL(definition) : named(definition)
   const perTest = {

@@ -29,6 +29,7 @@ import type {
 } from './types.ts'
 
 export { DEFAULTS } from './options.ts'
+export { heedShared } from './run-end.ts'
 export { mainProcess } from './scopes.ts'
 export type { Scope } from './scopes.ts'
 export type { Lingering } from './test-watch.ts'

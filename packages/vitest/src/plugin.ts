@@ -47,8 +47,8 @@ export interface PortzeroPlugin {
  * `startTimeout` (default 30,000 ms), fails the run with the error of `serve()`; so does, with `CLOSE_FAILED`, a close hook that throws.
  * In watch mode the tests run all the same, and what they ask is answered with 503 and the reason; the next edit mends it.
  *
- * In Vitest's main process it also hears how the workers' own servers end. With `isolate: false` they end after the run was judged, and
- * without the plugin a close hook that throws there fails no run, but is printed. With no target, this is all it does: `portzero()`.
+ * In Vitest's main process it also hears how the servers of workers end, where that is after the run was judged: with `isolate: false`,
+ * and with a scope. Without the plugin a close hook that throws there fails no run. With no target this is all it does: `portzero()`.
  */
 export function portzero(
   ...given: [] | [target: Target<SharedContext>, options?: PluginOptions]

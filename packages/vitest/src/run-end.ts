@@ -1,15 +1,18 @@
+import { heedShared } from 'portzero/shared'
 import type { Vitest } from 'vitest/node'
 
 const heeded: Set<Vitest> = new Set()
 
 /**
  * Has a run fail for a server of a worker that was not closed as it should be, also where Vitest has judged the run before. A worker that
- * has many files (`isolate: false`) ends after the last of them, and what it throws then Vitest 4.1 and 5 note, and no more.
+ * has many files (`isolate: false`) ends after the last of them, and what it throws then Vitest 4.1 and 5 note, and no more. What workers
+ * share ends later still.
  */
 export function heedWorkers(vitest: Vitest): void {
   // Workers have ended by then: Vitest waits for them when it closes, and nothing that it calls comes later.
   if (heeded.size === 0) process.once('exit', judge)
   heeded.add(vitest)
+  heedShared()
 }
 
 function judge(): void {

@@ -1,0 +1,26 @@
+// Ends the servers that live as long as the process whose number it is given, and says what their close hooks throw.
+import process from 'node:process'
+import { PortzeroError } from './errors.ts'
+import { connectTo } from './hold.ts'
+import { giveUp } from './holder-connection.ts'
+import { Registry } from './registry.ts'
+import type { HeldRecord } from './registry.ts'
+import { HOOK_THREW, sharedIn } from './run-end.ts'
+
+const registry = new Registry()
+await Promise.all(sharedIn(registry, Number(process.argv[2])).map(end))
+
+async function end(record: HeldRecord): Promise<void> {
+  try {
+    if (record.state !== 'ready') return void (await giveUp(registry.socketOf(record)))
+    const server = await connectTo(registry, record)
+    await server?.stop()
+  } catch (error) {
+    // What else may happen to one that ends has failed the tests that it matters to.
+    if (!(error instanceof PortzeroError && error.code === 'CLOSE_FAILED')) return
+    process.exitCode = HOOK_THREW
+    console.warn(
+      `portzero: The run fails, though its tests may have passed: what its workers shared, ${record.target}, did not end as it should. ${String(error)}`,
+    )
+  }
+}
