@@ -30,7 +30,7 @@ test('the tests of the guide to Vitest pass', async () => {
 test('the tests of the guide to the plugin pass', async () => {
   const run = await runVitest('vitest-plugin-guide')
 
-  expect(run).toMatchObject({ exitCode: 0, passed: 1, failed: 0 })
+  expect(run).toMatchObject({ exitCode: 0, passed: 2, failed: 0 })
 })
 
 test('the tests of the guide to Playwright pass in Chromium', async () => {

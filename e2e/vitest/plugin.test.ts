@@ -16,7 +16,7 @@ test.for([
 ])('the plugin gives all files one server of each name: %s', async ([pool, ...args]) => {
   const run = await runVitest('vitest-plugin', { args: [`--pool=${pool}`, ...args] })
 
-  expect(run).toMatchObject({ exitCode: 0, passed: 3, failed: 0 })
+  expect(run).toMatchObject({ exitCode: 0, passed: 6, failed: 0 })
   expect(byName(run.servers)).toMatchObject(both)
 })
 
@@ -52,9 +52,22 @@ test('a server of the plugin that cannot start fails the run, and the other one 
 test('a server of the plugin whose close hook throws fails the run', async () => {
   const run = await runVitest('vitest-plugin', { args: ['--config=close-hook.config.ts'] })
 
-  expect(run).toMatchObject({ exitCode: 1, passed: 3, failed: 0 })
+  expect(run).toMatchObject({ exitCode: 1, passed: 6, failed: 0 })
   expect(run.output).toContain('a close hook failed: the database is still in use')
   expect(byName(run.servers)).toMatchObject([both[0]!, { name: 'database' }, both[1]!])
+})
+
+test('the fixtures trust the server, and reach it where it is bound', async () => {
+  const run = await runVitest('vitest-plugin', { args: ['--config=https.config.ts'] })
+
+  expect(run).toMatchObject({ exitCode: 0, passed: 1, failed: 0 })
+})
+
+test('a test that asks for the server of no plugin fails', async () => {
+  const run = await runVitest('vitest-plugin', { args: ['--config=without.config.ts'] })
+
+  expect(run).toMatchObject({ exitCode: 1, passed: 0, failed: 3 })
+  for (const { errors } of run.tests) expect(errors.join()).toContain('[NOT_RUNNING]')
 })
 
 test('a page in browser mode reaches the server', async () => {
@@ -63,7 +76,7 @@ test('a page in browser mode reaches the server', async () => {
     env: { LAUNCH_OPTIONS: JSON.stringify(launchOptions()) },
   })
 
-  expect(run).toMatchObject({ exitCode: 0, passed: 5, failed: 0 })
+  expect(run).toMatchObject({ exitCode: 0, passed: 6, failed: 0 })
   expect(run.servers).toMatchObject([{ name: 'server', closed: 'gracefully' }])
 })
 

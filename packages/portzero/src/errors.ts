@@ -29,7 +29,7 @@ import type { CloseReport } from './types.ts'
  * | `RUNNER_TOO_OLD` | the version of the test runner lacks what is needed |
  * | `NO_WEB_SERVER` | the run has no web server of that name |
  * | `SERVER_CLOSED` | the server was used after its closing began |
- * | `NOT_RUNNING` | no server of that name runs in the background |
+ * | `NOT_RUNNING` | no server of that name runs in the background, or for all tests of a run |
  * | `NAME_TAKEN` | a server of that name runs in the background already, or is being started |
  * | `STATE_DIR_UNSAFE` | the directory that keeps what runs in the background is not this user's alone |
  * | `STATE_DIR_FAILED` | that directory cannot be made or read |

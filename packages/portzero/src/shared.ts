@@ -28,6 +28,8 @@ import type {
   Target,
 } from './types.ts'
 
+export { DistantServer, addressOf } from './distant-server.ts'
+export type { Address } from './distant-server.ts'
 export { DEFAULTS } from './options.ts'
 export { heedShared } from './run-end.ts'
 export { mainProcess } from './scopes.ts'

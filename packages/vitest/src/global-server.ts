@@ -2,6 +2,7 @@ import type { Target } from 'portzero'
 import { acquire, define, offer } from 'portzero/shared'
 import type { Definition, SharedContext, SharedOptions } from 'portzero/shared'
 import { giveBack, hold } from './leases.ts'
+import { provide } from './provide.ts'
 import { failRun, heedWorkers } from './run-end.ts'
 import type { TestProject } from 'vitest/node'
 
@@ -53,9 +54,7 @@ export function globalServer(
     heedWorkers(project.vitest)
     const place = { slot: 0, workerId: 'global' }
     const lease = hold(await acquire(firstLike(definition, project), place))
-    const { url, ca } = lease.server
-    project.provide(definition.urlName as 'baseURL', url)
-    if (ca !== undefined) project.provide(`${definition.name}CA` as 'serverCA', ca)
+    provide(project, definition, lease.server)
     return () => giveBack(lease, failRun)
   })
 }

@@ -6,6 +6,7 @@ import { acquire } from 'portzero/shared'
 import type { Definition, Lease } from 'portzero/shared'
 import { openToPages } from './page-proxy.ts'
 import type { PageProxy } from './page-proxy.ts'
+import { provide } from './provide.ts'
 import type { TestProject, Vitest } from 'vitest/node'
 
 const PLACE = { slot: 0, workerId: 'global' } as const
@@ -170,13 +171,11 @@ export class KeptServer {
   }
 
   async #provide(project: TestProject): Promise<void> {
-    const { name, urlName } = this.#definition
-    const { url, ca } = this.server
-    const known = project.config.browser.enabled
-      ? (this.#pages ??= await openToPages(url)).url
-      : url
-    project.provide(urlName as 'baseURL', known)
-    if (ca !== undefined) project.provide(`${name}CA` as 'serverCA', ca)
+    const { server } = this
+    const { url } = project.config.browser.enabled
+      ? (this.#pages ??= await openToPages(server.url))
+      : server
+    provide(project, this.#definition, server, url)
   }
 
   async #leave(project: TestProject): Promise<undefined> {

@@ -33,6 +33,8 @@ export interface PortzeroPlugin {
  * })
  * ```
  *
+ * For the fixtures `server` and `baseURL`, import `test` from `@portzero/vitest/test`.
+ *
  * A path is taken from the project's root, and so is `cwd` of a command or of an ASGI app, whose default is the root. A module runs in a
  * child process, or where `isolation` says. In watch mode it is kept from run to run, and loaded anew, on the same port, when a file
  * changed that it has loaded, which runs the tests again too; so is an ASGI app when a Python file below its `cwd` changed. A command, and

@@ -1,6 +1,8 @@
 import { test as base, expectTypeOf, inject } from 'vitest'
 import { globalServer, liveServer, portzero } from '@portzero/vitest'
 import type { LiveServer, PortzeroPlugin } from '@portzero/vitest'
+import { test as testOfRun } from '@portzero/vitest/test'
+import type { RunServer } from '@portzero/vitest/test'
 
 const app = { fetch: (): Response => new Response() }
 
@@ -89,3 +91,19 @@ portzero(app, { prot: 1 })
 expectTypeOf(inject('baseURL')).toEqualTypeOf<string>()
 // @ts-expect-error -- a key that nobody declared
 inject('otherURL')
+
+// So are the fixtures for it, which tests may extend.
+testOfRun('server and baseURL', ({ server, baseURL, task }) => {
+  expectTypeOf(server).toEqualTypeOf<RunServer>()
+  expectTypeOf(server.fetch).toEqualTypeOf<LiveServer['fetch']>()
+  expectTypeOf(baseURL).toEqualTypeOf<string>()
+  expectTypeOf(task.name).toEqualTypeOf<string>()
+})
+testOfRun.extend<{ client: string }>({ client: async ({ server }, use) => use(server.url) })(
+  'fixtures of all',
+  ({ client, baseURL }) => {
+    expectTypeOf({ client, baseURL }).toEqualTypeOf<{ client: string; baseURL: string }>()
+  },
+)
+// @ts-expect-error -- it lives in another process
+testOfRun('no close()', ({ server }) => server.close())
