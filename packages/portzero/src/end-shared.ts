@@ -8,7 +8,7 @@ import type { HeldRecord } from './registry.ts'
 import { HOOK_THREW, sharedIn } from './run-end.ts'
 
 const registry = new Registry()
-await Promise.all(sharedIn(registry, Number(process.argv[2])).map(end))
+void Promise.all(sharedIn(registry, Number(process.argv[2])).map(end))
 
 async function end(record: HeldRecord): Promise<void> {
   try {

@@ -10,6 +10,9 @@ export const REGISTER: string = path('dist/register.cjs')
 /** Holds a server in the background. */
 export const HOLDER: string = path('dist/holder.cjs')
 
+/** Ends the servers that the workers of a run share. */
+export const END_SHARED: string = path('dist/end-shared.cjs')
+
 /** Runs an ASGI app. */
 export const SERVE_ASGI: string = path('python/serve_asgi.py')
 

@@ -1,15 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import process from 'node:process'
-import { fileURLToPath } from 'node:url'
 import { isMainThread } from 'node:worker_threads'
+import { END_SHARED } from './files.ts'
 import { withoutHandedOver } from './handed-over.ts'
 import { identify } from './process-identity.ts'
 import { Registry } from './registry.ts'
 import type { HeldRecord } from './registry.ts'
 
-const PROGRAM = fileURLToPath(new URL('./end-shared.js', import.meta.url))
-
-/** With what {@link PROGRAM} exits if a close hook throws: Node has codes of its own for its own faults. */
+/** With what {@link END_SHARED} exits if a close hook throws: Node has codes of its own for its own faults. */
 export const HOOK_THREW = 70
 
 let isHeeding = false
@@ -39,7 +37,7 @@ export function sharedIn(registry: Registry, pid: number): HeldRecord[] {
 function endShared(): number | null {
   try {
     if (sharedIn(new Registry(), process.pid).length === 0) return null
-    const args = [PROGRAM, String(process.pid)]
+    const args = [END_SHARED, String(process.pid)]
     return spawnSync(process.execPath, args, {
       env: withoutHandedOver(process.env),
       stdio: ['ignore', 'ignore', 'inherit'],
