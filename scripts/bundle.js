@@ -43,6 +43,8 @@ async function make(file, entry) {
     file: fileURLToPath(new URL(`dist/${file}`, folder)),
     format: 'cjs',
     sourcemap: true,
+    // Comments and blanks go, which Node would read each time; names and structure stay.
+    minify: { compress: false, mangle: false, codegen: true },
     codeSplitting: false,
     // An app that imports the same package shares it.
     dynamicImportInCjs: true,
