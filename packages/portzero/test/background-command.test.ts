@@ -204,6 +204,7 @@ test.for<[number, string, string[]]>([
   [2, 'Say which servers to stop', ['stop', 'api', '--all']],
   [2, 'Say which server', ['url']],
   [2, 'One name is taken; got 2', ['logs', 'api', 'web']],
+  [2, "Unexpected argument 'api'", ['list', 'api']],
   [2, "There is no verb 'strat'", ['strat']],
 ])('ends with %i, and says: %s', async ([code, message, args]) => {
   const run = await portzero(...args)

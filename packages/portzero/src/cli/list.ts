@@ -1,7 +1,8 @@
 import { list } from '../background.ts'
 import type { ServerEntry } from '../types.ts'
 import { print, printJson } from './print.ts'
-import { parse } from './usage.ts'
+import { verb } from './verb.ts'
+import type { Run } from './verb.ts'
 
 const HELP = `Usage: portzero list [options]
 
@@ -12,23 +13,17 @@ Lists the servers that run in the background.
   -h, --help
 `
 
-const OPTIONS = {
-  all: { type: 'boolean', default: false },
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
-} as const
+const OPTIONS = { all: { type: 'boolean', default: false } } as const
 
-export async function run(args: readonly string[]): Promise<number> {
-  const { values } = parse({ args: [...args], options: OPTIONS })
-  if (values.help) {
-    process.stdout.write(HELP)
+export const run: Run = verb(
+  { help: HELP, options: OPTIONS, allowPositionals: false },
+  async (values) => {
+    const entries = await list({ all: values.all })
+    if (values.json) printJson(entries)
+    else if (entries.length > 0) for (const line of table(entries)) print(line)
     return 0
-  }
-  const entries = await list({ all: values.all })
-  if (values.json) printJson(entries)
-  else if (entries.length > 0) for (const line of table(entries)) print(line)
-  return 0
-}
+  },
+)
 
 function table(entries: readonly ServerEntry[]): string[] {
   const rows = [

@@ -1,7 +1,9 @@
 import { HeldLog } from '../held-log.ts'
 import { oneName } from './names.ts'
 import { print, printJson } from './print.ts'
-import { parse, wholeNumber } from './usage.ts'
+import { wholeNumber } from './usage.ts'
+import { verb } from './verb.ts'
+import type { Run } from './verb.ts'
 
 const HELP = `Usage: portzero logs [options] <name>
 
@@ -18,20 +20,9 @@ Exit code: 0; 1 if it does not run; 2 for wrong usage.
 const OPTIONS = {
   lines: { type: 'string', short: 'n' },
   follow: { type: 'boolean', short: 'f', default: false },
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-  })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
+export const run: Run = verb({ help: HELP, options: OPTIONS }, async (values, positionals) => {
   const count = wholeNumber('lines', values.lines, 'a number of lines')
   const show = values.json ? (line: string) => printJson({ line }) : print
   const log = new HeldLog(oneName(positionals))
@@ -45,4 +36,4 @@ export async function run(args: readonly string[]): Promise<number> {
   } finally {
     log.close()
   }
-}
+})

@@ -2,7 +2,9 @@ import { performance } from 'node:perf_hooks'
 import { connect } from '../background.ts'
 import { oneName } from './names.ts'
 import { closedInWords, print, printJson } from './print.ts'
-import { parse, wholeNumber } from './usage.ts'
+import { wholeNumber } from './usage.ts'
+import { verb } from './verb.ts'
+import type { Run } from './verb.ts'
 
 const HELP = `Usage: portzero restart [options] <name>
 
@@ -15,22 +17,9 @@ Closes a server in the background, and starts it anew on the same port, with fre
 Exit code: 0 when it is ready again; 1 if it does not run, or does not start: then it is gone; 2 for wrong usage.
 `
 
-const OPTIONS = {
-  grace: { type: 'string' },
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
-} as const
+const OPTIONS = { grace: { type: 'string' } } as const
 
-export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-  })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
+export const run: Run = verb({ help: HELP, options: OPTIONS }, async (values, positionals) => {
   const grace = wholeNumber('grace', values.grace, 'a number of milliseconds')
   const server = await connect(oneName(positionals))
   const startedAt = performance.now()
@@ -40,4 +29,4 @@ export async function run(args: readonly string[]): Promise<number> {
   if (values.json) printJson({ name, url, ...closed })
   else print(`${name}: ${closedInWords(closed)}; ready again at ${url} after ${ms} ms`)
   return 0
-}
+})

@@ -4,7 +4,9 @@ import { describe, listOf } from '../describe.ts'
 import type { StartOptions } from '../types.ts'
 import { print, printJson } from './print.ts'
 import { parseTarget } from './target.ts'
-import { UsageError, parse, readyOf, variables, wholeNumber } from './usage.ts'
+import { UsageError, readyOf, variables, wholeNumber } from './usage.ts'
+import { verb } from './verb.ts'
+import type { Run, Values } from './verb.ts'
 
 const HELP = `Usage: portzero start [options] <target> --name <name>
 
@@ -41,22 +43,9 @@ const OPTIONS = {
   'start-timeout': { type: 'string' },
   https: { type: 'boolean' },
   http2: { type: 'boolean' },
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-type Values = ReturnType<typeof parse<{ options: typeof OPTIONS }>>['values']
-
-export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-  })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
+export const run: Run = verb({ help: HELP, options: OPTIONS }, async (values, positionals) => {
   const [target, ...more] = positionals
   if (target === undefined) throw new UsageError('Say what to start: portzero start ./server.js.')
   if (more.length > 0) {
@@ -70,9 +59,9 @@ export async function run(args: readonly string[]): Promise<number> {
   if (values.json) printJson((await list()).find(({ name }) => name === server.name))
   else print(server.url)
   return 0
-}
+})
 
-function optionsOf(values: Values): StartOptions {
+function optionsOf(values: Values<typeof OPTIONS>): StartOptions {
   const { name, isolation } = values
   if (name === undefined) {
     throw new UsageError('Give it a name, by which others find it: --name api.')

@@ -1,7 +1,9 @@
 import { list, stopByName } from '../background.ts'
 import type { CloseOptions, CloseReport } from '../types.ts'
 import { asJson, closedInWords, print, printJson } from './print.ts'
-import { UsageError, parse, wholeNumber } from './usage.ts'
+import { UsageError, wholeNumber } from './usage.ts'
+import { verb } from './verb.ts'
+import type { Run } from './verb.ts'
 
 const HELP = `Usage: portzero stop [options] <name…>
        portzero stop [options] --all
@@ -19,27 +21,16 @@ Exit code: 0 when all are gone; 1 if one of a name does not run, or a close hook
 const OPTIONS = {
   all: { type: 'boolean', default: false },
   grace: { type: 'string' },
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-  })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
+export const run: Run = verb({ help: HELP, options: OPTIONS }, async (values, positionals) => {
   const grace = wholeNumber('grace', values.grace, 'a number of milliseconds')
   const names = await namesOf(values.all, positionals)
   const stopped = await Promise.all(names.map((name) => stop(name, { grace })))
   if (values.json) printJson(stopped)
   else for (const one of stopped) tell(one)
   return stopped.some(({ error }) => error !== undefined) ? 1 : 0
-}
+})
 
 /** How it went with one. */
 interface Stopped extends Partial<CloseReport> {

@@ -1,7 +1,8 @@
 import { connectByName } from '../background.ts'
 import { oneName } from './names.ts'
 import { print, printJson } from './print.ts'
-import { parse } from './usage.ts'
+import { verb } from './verb.ts'
+import type { Run } from './verb.ts'
 
 const HELP = `Usage: portzero url [options] <name>
 
@@ -13,24 +14,10 @@ Prints the URL of a server in the background. One that is being started is waite
 Exit code: 0; 1 if it does not run, or has died; 2 for wrong usage.
 `
 
-const OPTIONS = {
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
-} as const
-
-export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-  })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
+export const run: Run = verb({ help: HELP, options: {} }, async ({ json }, positionals) => {
   const { name, url, ca, died } = await connectByName(oneName(positionals))
   if (died !== undefined) throw died
-  if (values.json) printJson({ name, url, ca })
+  if (json) printJson({ name, url, ca })
   else print(url)
   return 0
-}
+})
