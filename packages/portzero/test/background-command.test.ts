@@ -139,6 +139,15 @@ test('follows what is printed, until the end', async () => {
   )
 })
 
+test('follows no longer than somebody reads', async () => {
+  write('app.mjs', `${APP}setInterval(() => console.log('ticks'), 20)`)
+  await portzero('start', 'app.mjs', '--name', 'api')
+  const following = spawn(process.execPath, [MAIN, 'logs', 'api', '--follow'])
+  const ended = once(following, 'exit')
+  following.stdout.once('data', () => following.stdout.destroy())
+  expect(await ended).toEqual([0, null])
+})
+
 test('keeps a log from growing without end', async () => {
   write(
     'app.mjs',
