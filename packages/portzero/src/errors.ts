@@ -32,7 +32,7 @@ import type { CloseReport } from './types.ts'
  * | `NOT_RUNNING` | no server of that name runs in the background, or for all tests of a run |
  * | `NAME_TAKEN` | a server of that name runs in the background already, or is being started |
  * | `STATE_DIR_UNSAFE` | the directory that keeps what runs in the background is not this user's alone |
- * | `STATE_DIR_FAILED` | that directory cannot be made or read |
+ * | `STATE_DIR_FAILED` | that directory cannot be made, read or written |
  * | `CLOSE_FAILED` | all was closed, but a close hook threw |
  */
 export type ErrorCode =

@@ -79,12 +79,13 @@ export class HeldServer {
   /** Notes itself under its name, from when on others can come, and wait for the start. Throws `NAME_TAKEN`, `STATE_DIR_FAILED`. */
   async claim(): Promise<HeldRecord> {
     const address = this.#registry.socketOf(this.#record)
-    await listening(this.#control, address)
-    if (process.platform !== 'win32') chmodSync(address, 0o600)
     try {
+      await listening(this.#control, address)
+      if (process.platform !== 'win32') chmodSync(address, 0o600)
       return (this.#record = await claimName(this.#registry, this.#record))
     } catch (error) {
       this.#control.close()
+      this.#registry.remove(this.#record)
       throw error
     }
   }
@@ -168,7 +169,7 @@ export class HeldServer {
     // A life that was put on its port again is watched twice.
     if (this.#death !== undefined) return
     this.#death = { error: toWire(died), exit }
-    this.#note('died')
+    this.#noteChange('died')
     this.#log.event(died.message.replace(/ Its last output:\n[^]*/, ''))
     this.#tell({ type: 'died', ...this.#death })
   }
@@ -236,7 +237,7 @@ export class HeldServer {
     try {
       const report = await live.restart(options)
       this.#death = undefined
-      this.#note('ready')
+      this.#noteChange('ready')
       this.#log.event('restarted')
       void this.#watch(live)
       this.#tell({ type: 'restarted', pid: live.pid, threadId: live.threadId })
@@ -258,6 +259,15 @@ export class HeldServer {
     const pid = state === 'died' ? undefined : live?.pid
     this.#record = { ...this.#record, state, url: live?.url, pid }
     this.#registry.write(this.#record)
+  }
+
+  /** Notes what has become of a server that has run. It is so, also where the disk is full, and that cannot be noted. */
+  #noteChange(state: HeldRecord['state']): void {
+    try {
+      this.#note(state)
+    } catch (error) {
+      this.#log.event(messageOf(error))
+    }
   }
 
   #tell(news: News): void {

@@ -1,10 +1,15 @@
-import { truncateSync } from 'node:fs'
+import { truncateSync, writeSync } from 'node:fs'
 import { KEPT_LINES } from './output.ts'
 
 /** A log that is longer, in characters, begins anew with its last lines: where it lies there may be little room. */
 const LONGEST = 5_000_000
 
-/** What a holder notes: it has the log as its stdout, opened to append, so that what Node itself has to say stands there too. */
+const STDOUT = 1
+
+/**
+ * What a holder notes: it has the log as its stdout, opened to append, so that what Node itself has to say stands there too. What finds no
+ * room on the disk is lost: the server goes on.
+ */
 export class HolderLog {
   /** The last lines that the server has printed, for those that come later. */
   readonly printed: string[] = []
@@ -30,7 +35,7 @@ export class HolderLog {
   #write(text: string): void {
     if (this.#length > LONGEST) this.#beginAnew()
     this.#length += text.length + 1
-    process.stdout.write(`${text}\n`)
+    append(`${text}\n`)
   }
 
   #beginAnew(): void {
@@ -42,6 +47,15 @@ export class HolderLog {
       // It was removed: nobody reads it.
     }
     this.#length = all.length
-    process.stdout.write(all)
+    append(all)
+  }
+}
+
+/** As `process.stdout` does, which cannot be used any more once it has failed. */
+function append(text: string): void {
+  try {
+    writeSync(STDOUT, text)
+  } catch {
+    // There may be room again later.
   }
 }

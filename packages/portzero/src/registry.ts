@@ -2,7 +2,7 @@ import { readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync 
 import path from 'node:path'
 import { identify, isAlive } from './process-identity.ts'
 import type { ProcessIdentity } from './process-identity.ts'
-import { socketPath, stateDirectory } from './state-directory.ts'
+import { socketPath, stateDirectory, stateDirectoryFailed } from './state-directory.ts'
 
 /**
  * `claiming`: it wants the name, and others may too. `starting`: it has the name. `ready`: the server runs. `died`: the server has
@@ -66,12 +66,17 @@ export class Registry {
     return socketPath(this.#directory, id)
   }
 
-  /** Writes a record as a whole, or writes it anew. */
+  /** Writes a record as a whole, or writes it anew. Throws `STATE_DIR_FAILED`, with what was written before as it was. */
   write(record: HeldRecord): void {
     const file = this.#fileOf(record)
     const unfinished = path.join(this.#directory, `${record.id}.new`)
-    writeFileSync(unfinished, JSON.stringify(record), { mode: 0o600 })
-    renameSync(unfinished, file)
+    try {
+      writeFileSync(unfinished, JSON.stringify(record), { mode: 0o600 })
+      renameSync(unfinished, file)
+    } catch (cause) {
+      rmSync(unfinished, { force: true })
+      throw stateDirectoryFailed(this.#directory, cause)
+    }
   }
 
   /** What lives, in the order of its names. Removes what is left of holders that are gone. */

@@ -45,7 +45,8 @@ function ownDirectory(directory: string): string {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
   } catch (cause) {
     // A link, or a file, is told of below.
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw failed(directory, cause)
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
+      throw stateDirectoryFailed(directory, cause)
   }
   const fault = faultOf(directory)
   if (fault === undefined) return directory
@@ -82,14 +83,15 @@ function statOf(directory: string): {
       isSymbolicLink: stat.isSymbolicLink(),
     }
   } catch (cause) {
-    throw failed(directory, cause)
+    throw stateDirectoryFailed(directory, cause)
   }
 }
 
-function failed(directory: string, cause: unknown): PortzeroError {
+/** Says that the directory cannot be used. */
+export function stateDirectoryFailed(directory: string, cause: unknown): PortzeroError {
   return new PortzeroError(
     'STATE_DIR_FAILED',
-    `The directory ${directory}, which keeps what runs in the background, cannot be made or read: ${messageOf(cause)}. ` +
+    `The directory ${directory}, which keeps what runs in the background, cannot be made, read or written: ${messageOf(cause)}. ` +
       'Name one that can in PORTZERO_STATE_DIR.',
     { cause },
   )

@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
-import { readFileSync } from 'node:fs'
+import { readFileSync, symlinkSync } from 'node:fs'
 import path from 'node:path'
+import { platform } from 'node:process'
 import type { Readable } from 'node:stream'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
 import { connect, list, start } from 'portzero'
@@ -89,6 +90,25 @@ test('is for others all that a server of their own is', async () => {
   )
   server.dropConnections()
   await expect(cut).rejects.toThrow('fetch failed')
+})
+
+test.skipIf(platform !== 'linux')('goes on where its changes cannot be noted', async () => {
+  const fillDisk = (): void => {
+    const [id] = /[0-9a-f]{16}/.exec(files().join()) ?? []
+    symlinkSync('/dev/full', path.join(state, `${id}.new`))
+  }
+  const server = await begin(write('app.mjs', APP), { name: 'api' })
+  const former = server.pid
+  fillDisk()
+  expect(await server.restart({ app: 'rebuild' })).toMatchObject({ outcome: 'graceful' })
+  expect(server.pid).not.toBe(former)
+  fillDisk()
+  expect((await failure(server.fetch('/dies'))).code).toBe('SERVER_DIED')
+  await server.restart({ app: 'rebuild' })
+  expect((await server.fetch('/')).status).toBe(200)
+  const [entry] = await list()
+  expect(entry).toMatchObject({ state: 'ready', pid: server.pid })
+  expect(readFileSync(entry?.log ?? '', 'utf8')).toMatch(/^portzero: .*ENOSPC.*$/m)
 })
 
 test('restarts on its port, with fresh code', async () => {

@@ -91,6 +91,17 @@ describe('the registry', () => {
     registry.remove(withId(3))
   })
 
+  test.skipIf(platform !== 'linux')('keeps what it has where the disk is full', async () => {
+    const registry = new Registry()
+    registry.write(record)
+    symlinkSync('/dev/full', path.join(state, `${record.id}.new`))
+    const error = await failure((async () => registry.write({ ...record, state: 'died' }))())
+    expect(error).toMatchObject({ code: 'STATE_DIR_FAILED', cause: { code: 'ENOSPC' } })
+    expect(registry.list()).toEqual([record])
+    registry.remove(record)
+    expect(files()).toEqual([])
+  })
+
   test('leaves alone what it does not know, and what is being made', () => {
     const registry = new Registry()
     const others = ['api.0123456789abcdef.json', 'notes.txt', '0123456789abcdee.log']
