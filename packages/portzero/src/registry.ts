@@ -107,13 +107,8 @@ export class Registry {
   #read(file: string): HeldRecord | undefined {
     if (!RECORD.test(file)) return undefined
     try {
-      const record = JSON.parse(
-        readFileSync(path.join(this.#directory, file), 'utf8'),
-      ) as HeldRecord
-      // What another version writes is its own affair.
-      return record.version === 1 && `${record.name}.${record.id}.json` === file
-        ? record
-        : undefined
+      const record: unknown = JSON.parse(readFileSync(path.join(this.#directory, file), 'utf8'))
+      return isRecord(record) && `${record.name}.${record.id}.json` === file ? record : undefined
     } catch {
       // It was removed meanwhile.
       return undefined
@@ -129,6 +124,18 @@ export class Registry {
       if (id !== undefined && !noted.has(id) && ageOf(whole) > STRAY) rmSync(whole, { force: true })
     }
   }
+}
+
+/** Whether all is there that is needed. What another version, or somebody else, has written is their affair. */
+function isRecord(value: unknown): value is HeldRecord {
+  const { version, state, holder, target } = (value ?? {}) as Partial<HeldRecord>
+  return (
+    version === 1 &&
+    typeof state === 'string' &&
+    typeof holder?.pid === 'number' &&
+    typeof holder.start === 'string' &&
+    typeof target === 'string'
+  )
 }
 
 /** This process, for a record of it. */

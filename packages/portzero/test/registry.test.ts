@@ -102,6 +102,23 @@ describe('the registry', () => {
     expect(files()).toEqual([])
   })
 
+  test.for([
+    '',
+    '{"version":1,"id":"01',
+    'null',
+    '[]',
+    '{"version":1,"id":"0123456789abcdef","name":"api"}',
+    '{"version":1,"id":"0123456789abcdef","name":"api","state":"ready","target":"","holder":null}',
+    '{"version":1,"id":"0123456789abcdef","name":"api","state":"ready","target":"","holder":{"pid":"1"}}',
+  ])('is not put off by a damaged record: %s', (text) => {
+    const registry = new Registry()
+    writeFileSync(path.join(state, 'api.0123456789abcdef.json'), text)
+    registry.write(withId(1))
+    expect(registry.list()).toEqual([withId(1)])
+    expect(files()).toHaveLength(2)
+    rmSync(state, { recursive: true })
+  })
+
   test('leaves alone what it does not know, and what is being made', () => {
     const registry = new Registry()
     const others = ['api.0123456789abcdef.json', 'notes.txt', '0123456789abcdee.log']
