@@ -8,7 +8,7 @@ export function findHeld(registry: Registry, name: unknown): HeldRecord {
   if (typeof name !== 'string' || !NAME.test(name)) {
     throw new PortzeroError(
       'INVALID_OPTION',
-      `A server in the background is found by its name, of letters, digits, '.', '_' and '-'. Got ${describe(name)}.`,
+      `A server in the background is found by its name, of at most 64 letters, digits, '.', '_' and '-' that begins with a letter or digit. Got ${describe(name)}.`,
     )
   }
   const record = named(registry).find((one) => one.name === name)

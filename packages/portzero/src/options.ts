@@ -73,7 +73,8 @@ export const NAME: RegExp = /^[A-Za-z0-9][\w.-]{0,63}$/
 
 const heldName: Rule = {
   accepts: (value) => typeof value === 'string' && NAME.test(value),
-  expected: "a name of at most 64 letters, digits, '.', '_' and '-', such as 'api'",
+  expected:
+    "a name of at most 64 letters, digits, '.', '_' and '-' that begins with a letter or digit, such as 'api'",
 }
 
 const lingering: Rule = {

@@ -201,6 +201,8 @@ test.for<[number, string, string[]]>([
   [1, '[NOT_RUNNING] ', ['restart', 'api']],
   [1, '[NOT_RUNNING] ', ['stop', 'api']],
   [1, '[INVALID_OPTION] ', ['start', 'npm start', '--name', '../api']],
+  [1, 'begins with a letter or digit', ['start', 'npm start', '--name', '.api']],
+  [1, 'begins with a letter or digit', ['stop', '..']],
   [2, 'Give it a name', ['start', 'npm start']],
   [2, 'Say what to start', ['start', '--name', 'api']],
   [2, 'One target is started; got 2', ['start', 'npm', 'start', '--name', 'api']],
@@ -218,7 +220,8 @@ test.for<[number, string, string[]]>([
 ])('ends with %i, and says: %s', async ([code, message, args]) => {
   const run = await portzero(...args)
   expect(run).toMatchObject({ code, out: '' })
-  expect(run.err).toContain(`portzero: ${message}`)
+  expect(run.err).toMatch(/^portzero: /)
+  expect(run.err).toContain(message)
   expect(await list()).toEqual([])
 })
 
