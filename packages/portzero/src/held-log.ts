@@ -49,10 +49,12 @@ export class HeldLog {
     }
   }
 
-  /** Calls `changed` when there may be more to read, for the last time when the holder has ended, and then resolves. */
+  /** Calls `changed` at once and when there may be more to read, for the last time when the holder has ended, and then resolves. */
   async follow(changed: () => void): Promise<void> {
     const connection = new HolderConnection(this.#registry.socketOf(this.#record))
     const watching = this.#watch(changed)
+    // What came since it was read last, and before it was watched.
+    changed()
     await connection.lost
     watching?.close()
     changed()

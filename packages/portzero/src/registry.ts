@@ -81,7 +81,10 @@ export class Registry {
 
   /** What lives, in the order of its names. Removes what is left of holders that are gone. */
   list(): HeldRecord[] {
-    const files = readdirSync(this.#directory)
+    const files = readdirSync(this.#directory, { withFileTypes: true })
+      // Whatever else lies there is not of ours.
+      .filter((entry) => entry.isFile() || entry.isSocket())
+      .map(({ name }) => name)
     const records = files.flatMap((file) => this.#read(file) ?? [])
     const living = records.filter((record) => isAlive(record.holder))
     for (const record of records) if (!living.includes(record)) this.remove(record)

@@ -1,10 +1,13 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { text as all } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { connect, list } from 'portzero'
 import type { ServerEntry } from 'portzero'
+import { HeldLog } from '../dist/held-log.js'
 import { APP, useBackground } from './background.ts'
 import { until } from './processes.ts'
 
@@ -137,6 +140,38 @@ test('follows what is printed, until the end', async () => {
   expect(out).toMatch(
     /^begins\nportzero: listens at \S+\nsaid\nportzero: closed gracefully in \d+ ms\n$/,
   )
+})
+
+test('says so when what it has to tell finds no room', async () => {
+  if (!existsSync('/dev/full')) return
+  const full = openSync('/dev/full', 'w')
+  const listing = spawn(process.execPath, [MAIN, 'list', '--json'], {
+    stdio: ['ignore', full, 'pipe'],
+  })
+  closeSync(full)
+  const [said, [code]] = await Promise.all([all(listing.stderr as Readable), once(listing, 'exit')])
+  expect(said).toBe('portzero: cannot write: ENOSPC: no space left on device, write\n')
+  expect(code).toBe(1)
+})
+
+test('follows from where it was read last', async () => {
+  write(
+    'app.mjs',
+    APP.replace("'/dies'", "'/says'").replace('process.exit(3)', "console.log('said')"),
+  )
+  const url = (await portzero('start', 'app.mjs', '--name', 'api')).out.trim()
+  const log = new HeldLog('api')
+  onTestFinished(() => log.close())
+  const lines = log.read()
+  await fetch(`${url}/says`)
+  await until(
+    async () => (await portzero('logs', 'api')).out.includes('said'),
+    () => 'said',
+  )
+  const followed = log.follow(() => lines.push(...log.read()))
+  expect(lines).toContain('said')
+  await portzero('stop', 'api')
+  await followed
 })
 
 test('follows no longer than somebody reads', async () => {

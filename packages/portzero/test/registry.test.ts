@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -116,6 +116,15 @@ describe('the registry', () => {
     registry.write(withId(1))
     expect(registry.list()).toEqual([withId(1)])
     expect(files()).toHaveLength(2)
+    rmSync(state, { recursive: true })
+  })
+
+  test('takes nothing but files for its own', () => {
+    const registry = new Registry()
+    mkdirSync(path.join(state, `${record.id}.log`))
+    utimesSync(path.join(state, `${record.id}.log`), 0, 0)
+    if (platform !== 'win32') execFileSync('mkfifo', [path.join(state, `api.${record.id}.json`)])
+    expect(registry.list()).toEqual([])
     rmSync(state, { recursive: true })
   })
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { PortzeroError, messageOf } from '../errors.ts'
 import { MANIFEST } from '../files.ts'
+import { turns } from '../turns.ts'
 import { USAGE, UsageError } from './usage.ts'
 
 /** A verb takes what follows it on the command line, and resolves to the exit code. */
@@ -32,15 +33,30 @@ const HELP = `Usage: portzero <verb> [options]
 portzero <verb> --help tells more; portzero --version tells the version.
 `
 
+/** 1 when what was asked for could not be written: the disk may be full. */
+let unwritten = 0
+
 /** Of wrong usage. */
 const EXIT_USAGE = 2
 
-// Whatever a library may still hold open.
-void main(process.argv.slice(2)).then((code) => process.exit(code))
+void begin()
+
+async function begin(): Promise<void> {
+  const code = await main(process.argv.slice(2))
+  // What could not be written is told in the next turn.
+  await turns(1)
+  // Whatever a library may still hold open.
+  process.exit(code === 0 ? unwritten : code)
+}
 
 async function main([name, ...args]: string[]): Promise<number> {
   // Who reads it may stop reading at any time, and a terminal be closed.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  process.stderr.on('error', () => {})
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE' || code === 'EIO') return
+    process.stderr.write(`portzero: cannot write: ${message}\n`)
+    unwritten = 1
+  })
   if (name === '--help' || name === '-h' || name === 'help') return print(HELP)
   if (name === '--version' || name === '-v') return print(`${version()}\n`)
   const load = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined

@@ -13,8 +13,8 @@ import { Teller } from './teller.ts'
 import { trustIn } from './trust.ts'
 import { CommandError, cannotRun, toWords } from './words.ts'
 
-/** A command that ends within so many ms of a server's death has ended by itself: it may have stopped the server. */
-const MOMENT = 250
+/** A command that ends within so many ms of a server's death has ended by itself: it may have stopped the server. On a busy machine its end takes its time. */
+const MOMENT = 1_000
 
 /** How the command has ended; undefined if it was told to, because a server has died. */
 type End = Exit | undefined
