@@ -10,8 +10,8 @@ const folder = new URL('../packages/portzero/', import.meta.url)
 /** The file of each program in `dist`, and its entry in `src`. */
 const programs = {
   'cli.cjs': 'cli/main.ts',
-  'end-shared.cjs': 'end-shared.ts',
-  'holder.cjs': 'holder.ts',
+  'end-shared.cjs': 'background/end-shared.ts',
+  'holder.cjs': 'background/holder.ts',
   'host.cjs': 'host.ts',
   'register.cjs': 'register.ts',
 }

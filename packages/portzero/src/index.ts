@@ -1,5 +1,5 @@
 export { serve } from './serve.ts'
-export { connect, list, start } from './background.ts'
+export { connect, list, start } from './background/by-name.ts'
 export { PortzeroError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export type {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
-import type { Connected } from './connected-server.ts'
+import type { Connected } from './background/connected-server.ts'
 import { PortzeroError } from './errors.ts'
-import type { HeldSpec } from './held-spec.ts'
-import { connectTo, hold } from './hold.ts'
-import { Registry } from './registry.ts'
-import type { HeldScope } from './registry.ts'
+import type { HeldSpec } from './background/held-spec.ts'
+import { connectTo, hold } from './background/hold.ts'
+import { Registry } from './background/registry.ts'
+import type { HeldScope } from './background/registry.ts'
 import type {
   CloseOptions,
   CloseReport,

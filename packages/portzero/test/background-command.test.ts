@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { connect, list } from 'portzero'
 import type { ServerEntry } from 'portzero'
-import { HeldLog } from '../dist/held-log.js'
+import { HeldLog } from '../dist/background/held-log.js'
 import { APP, useBackground } from './background.ts'
 import { until } from './processes.ts'
 

@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs'
 import { platform } from 'node:process'
 import { expect, test } from 'vitest'
 
-const MODULE = new URL('../dist/holder-log.js', import.meta.url)
+const MODULE = new URL('../dist/background/holder-log.js', import.meta.url)
 
 test.skipIf(platform !== 'linux')(
   'what finds no room in a log is no end of its holder',

@@ -1,4 +1,4 @@
-import { list } from '../background.ts'
+import { list } from '../background/by-name.ts'
 import type { ServerEntry } from '../types.ts'
 import { print, printJson } from './print.ts'
 import { verb } from './verb.ts'

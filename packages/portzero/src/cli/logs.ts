@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { HeldLog } from '../held-log.ts'
+import { HeldLog } from '../background/held-log.ts'
 import { oneName } from './names.ts'
 import { print, printJson } from './print.ts'
 import { wholeNumber } from './usage.ts'

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { connect } from '../background.ts'
+import { connect } from '../background/by-name.ts'
 import { oneName } from './names.ts'
 import { closedInWords, print, printJson } from './print.ts'
 import { wholeNumber } from './usage.ts'

@@ -1,5 +1,5 @@
 import { chdir } from 'node:process'
-import { list, start as startServer } from '../background.ts'
+import { list, start as startServer } from '../background/by-name.ts'
 import { describe, listOf } from '../describe.ts'
 import type { StartOptions } from '../types.ts'
 import { print, printJson } from './print.ts'

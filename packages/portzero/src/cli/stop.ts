@@ -1,4 +1,4 @@
-import { list, stopByName } from '../background.ts'
+import { list, stopByName } from '../background/by-name.ts'
 import type { CloseOptions, CloseReport } from '../types.ts'
 import { asJson, closedInWords, print, printJson } from './print.ts'
 import { UsageError, wholeNumber } from './usage.ts'

@@ -1,4 +1,4 @@
-import { connectByName } from '../background.ts'
+import { connectByName } from '../background/by-name.ts'
 import { oneName } from './names.ts'
 import { print, printJson } from './print.ts'
 import { verb } from './verb.ts'

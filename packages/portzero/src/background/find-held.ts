@@ -1,6 +1,6 @@
-import { describe, listOf } from './describe.ts'
-import { PortzeroError } from './errors.ts'
-import { NAME } from './options.ts'
+import { describe, listOf } from '../describe.ts'
+import { PortzeroError } from '../errors.ts'
+import { NAME } from '../options.ts'
 import type { HeldRecord, Registry } from './registry.ts'
 
 /** What is noted of the server of a name, those aside that test runners share among their workers. Throws `NOT_RUNNING`, or `INVALID_OPTION` for what is no name. */

@@ -3,7 +3,7 @@ import { findHeld, notRunning } from './find-held.ts'
 import { toHeld } from './held-spec.ts'
 import { connectTo, hold } from './hold.ts'
 import { giveUp } from './holder-connection.ts'
-import { checkStartOptions } from './options.ts'
+import { checkStartOptions } from '../options.ts'
 import { Registry } from './registry.ts'
 import type { HeldRecord } from './registry.ts'
 import type {
@@ -13,7 +13,7 @@ import type {
   ServerEntry,
   StartOptions,
   Target,
-} from './types.ts'
+} from '../types.ts'
 
 /** So often a server that ends just when it is found is looked for again. */
 const TRIES = 20

@@ -1,16 +1,16 @@
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
-import type { HeldFacts, Whereabouts } from './channel.ts'
-import { Client } from './client.ts'
-import { settlesWithin } from './deadline.ts'
-import { send } from './descendants.ts'
-import { PortzeroError } from './errors.ts'
+import type { HeldFacts, Whereabouts } from '../channel.ts'
+import { Client } from '../client.ts'
+import { settlesWithin } from '../deadline.ts'
+import { send } from '../descendants.ts'
+import { PortzeroError } from '../errors.ts'
 import { HolderConnection } from './holder-connection.ts'
 import type { Heard } from './holder-connection.ts'
-import { idleWithin } from './idle.ts'
-import type { Told } from './line.ts'
-import { checkCloseOptions, checkRestartOptions } from './options.ts'
+import { idleWithin } from '../idle.ts'
+import type { Told } from '../line.ts'
+import { checkCloseOptions, checkRestartOptions } from '../options.ts'
 import { isAlive } from './process-identity.ts'
 import type { HeldRecord } from './registry.ts'
 import type {
@@ -21,8 +21,8 @@ import type {
   IdleOptions,
   InFlight,
   RestartOptions,
-} from './types.ts'
-import { fromWire } from './wire-error.ts'
+} from '../types.ts'
+import { fromWire } from '../wire-error.ts'
 
 /** How long a holder may take to tell of a server that runs, in ms. */
 const HELLO = 5_000

@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { env, getuid, platform } from 'node:process'
-import { PortzeroError, messageOf } from './errors.ts'
+import { PortzeroError, messageOf } from '../errors.ts'
 
 /** What a socket's address may be long, in bytes, where it is the least: macOS has 104, with a zero at the end. */
 const LONGEST_ADDRESS = 103

@@ -1,6 +1,6 @@
 // Ends the servers that live as long as the process whose number it is given, and says what their close hooks throw.
 import process from 'node:process'
-import { PortzeroError } from './errors.ts'
+import { PortzeroError } from '../errors.ts'
 import { connectTo } from './hold.ts'
 import { giveUp } from './holder-connection.ts'
 import { Registry } from './registry.ts'

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
-import { PortzeroError } from './errors.ts'
+import { PortzeroError } from '../errors.ts'
 import type { HeldRecord, Registry } from './registry.ts'
 
 /** How long to wait before others that want the name are looked at again, in ms. */
