@@ -1,48 +1,63 @@
 #!/usr/bin/env node
 // @ts-check
-// Makes one file of each program that others start: dozens of modules take Node longer to find and link than to run, and CommonJS
-// is quicker to load than a module.
+// Puts the dozens of modules of `portzero` into a few files: Node takes longer to find and link that many than to run them. `tsc` has
+// checked them before, and made their types.
+import { readdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 
 const folder = new URL('../packages/portzero/', import.meta.url)
+const dist = fileURLToPath(new URL('dist/', folder))
 
-/** The file of each program in `dist`, and its entry in `src`. */
+/** What is imported by its name, and what programs seldom need. What several share, and what is loaded later, has files of its own. */
+const library = ['index', 'shared', 'apart', 'certificate']
+
+/** Programs that others start, each in one file of CommonJS, which is quicker to load than a module. */
 const programs = {
-  'cli.cjs': 'cli/main.ts',
-  'end-shared.cjs': 'background/end-shared.ts',
-  'holder.cjs': 'background/holder.ts',
-  'host.cjs': 'host.ts',
-  'register.cjs': 'register.ts',
+  'cli.cjs': 'cli/main',
+  'end-shared.cjs': 'background/end-shared',
+  'holder.cjs': 'background/holder',
+  'host.cjs': 'host',
+  'register.cjs': 'register',
 }
 
-await Promise.all(Object.entries(programs).map(([file, entry]) => make(file, entry)))
+/** Has a program load from the library what it seldom needs. */
+const seldom = {
+  name: 'seldom',
+  /** @param {string} id */
+  resolveId: (id) =>
+    id.endsWith('/certificate.ts') ? { id: './certificate.mjs', external: true } : undefined,
+}
+
+for (const name of readdirSync(dist)) {
+  if (/\.[cm]js(\.map)?$/.test(name)) rmSync(dist + name)
+}
+await Promise.all([
+  makeLibrary(),
+  ...Object.entries(programs).map(([file, entry]) => makeProgram(file, entry)),
+])
+
+async function makeLibrary() {
+  const bundle = await bundleOf(Object.fromEntries(library.map((name) => [name, sourceOf(name)])))
+  await bundle.write({
+    dir: dist,
+    entryFileNames: '[name].mjs',
+    chunkFileNames: '[name]-[hash].mjs',
+    format: 'es',
+    sourcemap: true,
+  })
+  await bundle.close()
+}
 
 /**
  * @param {string} file
  * @param {string} entry
  */
-async function make(file, entry) {
-  const bundle = await rolldown({
-    input: fileURLToPath(new URL(`src/${entry}`, folder)),
-    platform: 'node',
-    // Packages, and what is seldom needed: that is loaded from the file that lies beside.
-    external: /^[^./]/,
-    plugins: [
-      {
-        name: 'beside',
-        resolveId: (id) =>
-          id.endsWith('/certificate.ts') ? { id: './certificate.js', external: true } : undefined,
-      },
-    ],
-    onLog: (_level, log) => {
-      throw new Error(log.message)
-    },
-  })
+async function makeProgram(file, entry) {
+  const bundle = await bundleOf(sourceOf(entry), [seldom])
   await bundle.write({
-    file: fileURLToPath(new URL(`dist/${file}`, folder)),
+    file: dist + file,
     format: 'cjs',
-    sourcemap: true,
     // Comments and blanks go, which Node would read each time; names and structure stay.
     minify: { compress: false, mangle: false, codegen: true },
     codeSplitting: false,
@@ -50,4 +65,26 @@ async function make(file, entry) {
     dynamicImportInCjs: true,
   })
   await bundle.close()
+}
+
+/**
+ * @param {string | Record<string, string>} input
+ * @param {import('rolldown').Plugin[]} [plugins]
+ */
+function bundleOf(input, plugins = []) {
+  return rolldown({
+    input,
+    platform: 'node',
+    // Packages.
+    external: /^[^./]/,
+    plugins,
+    onLog: (_level, log) => {
+      throw new Error(log.message)
+    },
+  })
+}
+
+/** @param {string} name */
+function sourceOf(name) {
+  return fileURLToPath(new URL(`src/${name}.ts`, folder))
 }

@@ -20,15 +20,17 @@ trap '' HUP INT QUIT TERM TSTP USR1 USR2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 groups=' '
 marks=' '
+told=
 while read -r what group; do
   case $what in
     watch) groups="$groups$group " ;;
     leave) case $groups in *" $group "*) groups="\${groups%% $group *} \${groups#* $group }" ;; esac ;;
     mark) marks="$marks-e $group " ;;
+    told) told=yes ;;
     spare) marks="\${marks%% -e $group *} \${marks#* -e $group }" ;;
   esac
 done
-[ "$groups$marks" = '  ' ] && exit
+[ "$told$groups$marks" = 'yes  ' ] && exit
 for group in $groups; do kill -s KILL -- "-$group"; done
 clean=0
 rounds=0
@@ -116,6 +118,8 @@ function start(): ChildProcess {
   dog.once('exit', () => replace(dog))
   for (const group of groups) tell(dog, 'watch', group)
   for (const mark of marks) tell(dog, 'mark', mark)
+  // Until then it may not know of what was started before it.
+  tell(dog, 'told', 'all')
   return dog
 }
 
@@ -138,7 +142,7 @@ function replace(lost: ChildProcess): void {
 /** The line is in the pipe when this returns: the kernel keeps it also if the owner ends now. */
 function tell(
   dog: ChildProcess | undefined,
-  what: 'watch' | 'leave' | 'mark' | 'spare',
+  what: 'watch' | 'leave' | 'mark' | 'spare' | 'told',
   whom: number | string,
 ): void {
   dog?.stdin?.write(`${what} ${whom}\n`)

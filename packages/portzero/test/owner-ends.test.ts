@@ -108,6 +108,38 @@ describe('an owner that ends', () => {
     await nothingLeft(run, lease, pids)
   })
 
+  test('by SIGKILL before a new watchdog is told anything leaves nothing behind', async () => {
+    // Elsewhere nothing tells whose child it was.
+    if (process.platform !== 'linux') return
+    const run = randomUUID()
+    const program = `
+      import processes from 'node:child_process'
+      import { syncBuiltinESMExports } from 'node:module'
+      const { spawn } = processes
+      const watchdogs = []
+      processes.spawn = (file, ...rest) => {
+        const child = spawn(file, ...rest)
+        if (file !== '/bin/sh') return child
+        if (watchdogs.push(child) > 1) child.stdin.write = () => process.kill(process.pid, 'SIGKILL')
+        return child
+      }
+      syncBuiltinESMExports()
+      const { OwnedProcess } = await import('${new URL('../dist/owned-process.js', import.meta.url).href}')
+      const args = ['-e', 'setInterval(() => {}, 60_000)']
+      await OwnedProcess.spawn({ file: process.execPath, args, env: process.env })
+      watchdogs[0].kill('SIGKILL')
+    `
+    const child = spawn(node, ['--input-type=module', '-e', program], {
+      env: { ...process.env, PORTZERO_TEST_RUN: run },
+      stdio: 'ignore',
+    })
+    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
+    await until(
+      () => carriersOf(run).length === 0,
+      () => carriersOf(run),
+    )
+  })
+
   const inThread = moments.flatMap((moment) =>
     ['terminate()', 'process.exit', 'an uncaught error'].map((ending) => ({ moment, ending })),
   )
