@@ -18,19 +18,17 @@ export const lease: string = randomUUID()
 const SCRIPT = `
 trap '' HUP INT QUIT TERM TSTP USR1 USR2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-groups=' '
-marks=' '
-told=
+groups=$2
+marks=$3
 while read -r what group; do
   case $what in
     watch) groups="$groups$group " ;;
     leave) case $groups in *" $group "*) groups="\${groups%% $group *} \${groups#* $group }" ;; esac ;;
     mark) marks="$marks-e $group " ;;
-    told) told=yes ;;
     spare) marks="\${marks%% -e $group *} \${marks#* -e $group }" ;;
   esac
 done
-[ "$told$groups$marks" = 'yes  ' ] && exit
+[ "$groups$marks" = '  ' ] && exit
 for group in $groups; do kill -s KILL -- "-$group"; done
 clean=0
 rounds=0
@@ -97,7 +95,9 @@ export function spare(mark: string): void {
 function start(): ChildProcess {
   // A session of its own, so that no signal to the owner's group reaches it. An empty environment, so that it carries no
   // marker, neither ours nor that of an owner further up.
-  const dog = spawn('/bin/sh', ['-c', SCRIPT, 'portzero-watchdog', lease], {
+  // What there is already it is given with its start: its owner may end before it could tell.
+  const known = [` ${listed(groups, '')}`, ` ${listed(marks, '-e ')}`]
+  const dog = spawn('/bin/sh', ['-c', SCRIPT, 'portzero-watchdog', lease, ...known], {
     cwd: '/',
     detached: true,
     env: { PATH: `${env['PATH'] ?? ''}:/usr/bin:/bin` },
@@ -116,11 +116,12 @@ function start(): ChildProcess {
   // Its exit says it too.
   pipe.on('error', () => {})
   dog.once('exit', () => replace(dog))
-  for (const group of groups) tell(dog, 'watch', group)
-  for (const mark of marks) tell(dog, 'mark', mark)
-  // Until then it may not know of what was started before it.
-  tell(dog, 'told', 'all')
   return dog
+}
+
+/** As the script keeps them. */
+function listed(all: Iterable<number | string>, before: string): string {
+  return [...all].map((one) => `${before}${one} `).join('')
 }
 
 function replace(lost: ChildProcess): void {
@@ -142,7 +143,7 @@ function replace(lost: ChildProcess): void {
 /** The line is in the pipe when this returns: the kernel keeps it also if the owner ends now. */
 function tell(
   dog: ChildProcess | undefined,
-  what: 'watch' | 'leave' | 'mark' | 'spare' | 'told',
+  what: 'watch' | 'leave' | 'mark' | 'spare',
   whom: number | string,
 ): void {
   dog?.stdin?.write(`${what} ${whom}\n`)

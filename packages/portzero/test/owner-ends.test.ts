@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { carriersOf, isAlive, until } from './processes.ts'
@@ -109,10 +110,8 @@ describe('an owner that ends', () => {
   })
 
   test('by SIGKILL before a new watchdog is told anything leaves nothing behind', async () => {
-    // Elsewhere nothing tells whose child it was.
-    if (process.platform !== 'linux') return
-    const run = randomUUID()
     const program = `
+      import { writeSync } from 'node:fs'
       import processes from 'node:child_process'
       import { syncBuiltinESMExports } from 'node:module'
       const { spawn } = processes
@@ -120,23 +119,25 @@ describe('an owner that ends', () => {
       processes.spawn = (file, ...rest) => {
         const child = spawn(file, ...rest)
         if (file !== '/bin/sh') return child
-        if (watchdogs.push(child) > 1) child.stdin.write = () => process.kill(process.pid, 'SIGKILL')
+        if (watchdogs.push(child) > 1) process.kill(process.pid, 'SIGKILL')
         return child
       }
       syncBuiltinESMExports()
       const { OwnedProcess } = await import('${new URL('../dist/owned-process.js', import.meta.url).href}')
-      const args = ['-e', 'setInterval(() => {}, 60_000)']
-      await OwnedProcess.spawn({ file: process.execPath, args, env: process.env })
+      // Its environment does not tell whose it is.
+      const args = ['-i', process.execPath, '-e', 'setInterval(() => {}, 60_000)']
+      const { pid } = await OwnedProcess.spawn({ file: '/usr/bin/env', args, env: process.env })
+      writeSync(1, String(pid))
       watchdogs[0].kill('SIGKILL')
     `
     const child = spawn(node, ['--input-type=module', '-e', program], {
-      env: { ...process.env, PORTZERO_TEST_RUN: run },
-      stdio: 'ignore',
+      stdio: ['ignore', 'pipe', 'ignore'],
     })
-    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
+    const [pid] = await Promise.all([text(child.stdout), once(child, 'exit')])
+    expect(Number(pid)).toBeGreaterThan(0)
     await until(
-      () => carriersOf(run).length === 0,
-      () => carriersOf(run),
+      () => !isAlive(Number(pid)),
+      () => pid,
     )
   })
 
