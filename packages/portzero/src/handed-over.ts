@@ -1,6 +1,6 @@
 import { ChildProcess } from 'node:child_process'
-import { fstatSync } from 'node:fs'
 import { REGISTER } from './files.ts'
+import { inodeOf } from './inode.ts'
 
 /** What a program inherits from its owner: descriptors, which are not the same in every process on the way to it. */
 export interface HandedOver {
@@ -40,7 +40,7 @@ export function announce(
   nodeOptions: string | undefined,
 ): Record<string, string> {
   return {
-    [VARIABLE]: asText({ ...FIRST, inode: fstatSync(fd).ino, port, isTold }),
+    [VARIABLE]: asText({ ...FIRST, inode: inodeOf(fd) ?? -1, port, isTold }),
     NODE_OPTIONS: withPreload(nodeOptions),
   }
 }
@@ -73,11 +73,7 @@ function asText({ socket, channel, inode, port, isTold }: HandedOver): string {
 }
 
 function isOpen({ socket, channel, inode }: HandedOver): boolean {
-  try {
-    return fstatSync(socket).ino === inode && fstatSync(channel).isSocket()
-  } catch {
-    return false
-  }
+  return inodeOf(socket) === inode && inodeOf(channel) !== undefined
 }
 
 interface SpawnOptions {

@@ -1,4 +1,3 @@
-import { fstatSync } from 'node:fs'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -17,6 +16,7 @@ import type { Settings } from '../options.ts'
 import { OwnedProcess } from '../owned-process.ts'
 import { pidsListeningOn } from '../port-owner.ts'
 import { reservePort } from '../port-reservation.ts'
+import { inodeOf } from '../inode.ts'
 import { bindFor } from '../start.ts'
 import type { Start } from '../start.ts'
 import { turns } from '../turns.ts'
@@ -102,12 +102,12 @@ async function beginOnSocket(
   // Before another turn of the event loop, in which this process would accept connections.
   const nodeOptions = plan.added['NODE_OPTIONS'] ?? process.env['NODE_OPTIONS']
   const announced = announce(socket.fd, { port: socket.port, isTold }, nodeOptions)
-  const { ino } = fstatSync(socket.fd)
+  const inode = inodeOf(socket.fd)
   const spawning = spawn(plan, address, announced, [socket.fd, 'pipe'])
   socket.close()
   const owned = await spawning
   const line = channelOver<Order, Report>(owned.child.stdio[FIRST.channel] as Duplex)
-  const channel = answered(line, () => isUnclaimed(ino))
+  const channel = answered(line, () => inode !== undefined && isUnclaimed(inode))
   // A Node program says itself when it listens. What is asked of another waits in the queue until that takes it.
   const listening = plan.isNode ? saysThatItCannot(owned) : answers(address.port, host, owned)
   const asked = { ...settings, port: address.port }
