@@ -1,3 +1,4 @@
+import { inspect, types } from 'node:util'
 import type { CloseReport } from './types.ts'
 
 /**
@@ -85,7 +86,19 @@ export class PortzeroError extends Error {
   }
 }
 
-/** The message of anything that was thrown. */
+/** The message of anything that was thrown. Never throws itself, as the message, or what makes one, may. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown)
+  try {
+    if (typeof thrown === 'string') return thrown
+    if (!types.isNativeError(thrown) && !(thrown instanceof Error)) return inspect(thrown, INLINE)
+    // What has tried several addresses of a host, as Node does for localhost, says nothing of its own.
+    const { message, errors } = thrown as { message: unknown; errors?: unknown }
+    if (message === '' && Array.isArray(errors)) return errors.map(messageOf).join('; ')
+    return message === '' ? String(thrown) : String(message)
+  } catch {
+    return 'what was thrown cannot be put into words'
+  }
 }
+
+/** In one line, and briefly. */
+const INLINE = { depth: 1, breakLength: Infinity }

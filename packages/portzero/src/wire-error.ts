@@ -5,20 +5,32 @@ import type { ErrorCode } from './errors.ts'
 /** How many causes of causes are sent along. */
 const DEPTH = 5
 
-/** What is sent of something that was thrown. */
+/** What is sent of something that was thrown: whatever that is, it can be sent, and read. */
 export function toWire(thrown: unknown, depth: number = DEPTH): WireError {
-  if (!(thrown instanceof Error)) {
-    return { name: 'Error', message: messageOf(thrown), stack: undefined }
-  }
-  const { name, message, stack, cause } = thrown
-  const { code } = thrown as { code?: unknown }
+  const message = messageOf(thrown)
+  if (!(thrown instanceof Error)) return { name: 'Error', message, stack: undefined }
+  const cause = read(thrown, 'cause')
   return {
-    name,
+    name: textOf(thrown, 'name') ?? 'Error',
     message,
-    stack,
-    code: typeof code === 'string' ? code : undefined,
+    stack: textOf(thrown, 'stack'),
+    code: textOf(thrown, 'code'),
     report: thrown instanceof PortzeroError ? thrown.report : undefined,
     cause: cause === undefined || depth === 0 ? undefined : toWire(cause, depth - 1),
+  }
+}
+
+/** A property of an error, if it is text: the code of another's app may have made it anything. */
+function textOf(error: Error, name: string): string | undefined {
+  const value = read(error, name)
+  return typeof value === 'string' ? value : undefined
+}
+
+function read(error: Error, name: string): unknown {
+  try {
+    return Reflect.get(error, name)
+  } catch {
+    return undefined
   }
 }
 

@@ -61,6 +61,35 @@ describe('a factory', () => {
     }
   })
 
+  test.each<[string, unknown, string]>([
+    ['a string', 'no database', 'no database'],
+    ['nothing', undefined, 'undefined'],
+    ['a plain object', { status: 500 }, '{ status: 500 }'],
+    ['an object of no class', Object.create(null), 'null prototype'],
+    [
+      'several errors and no message',
+      new AggregateError([new Error('connect ::1'), new Error('connect 127.0.0.1')]),
+      'connect ::1; connect 127.0.0.1',
+    ],
+    ['an error without a message', new TypeError(), 'TypeError'],
+    [
+      'an error whose message throws',
+      Object.defineProperty(new Error('unseen'), 'message', {
+        get: () => {
+          throw new Error('no message')
+        },
+      }),
+      'cannot be put into words',
+    ],
+  ])('that throws %s has that told', async (_what, cause, says) => {
+    const error = await refused(async () => {
+      throw cause
+    })
+    expect(error.code).toBe('FACTORY_FAILED')
+    expect(error.message).toContain(says)
+    expect(error.cause).toBe(cause)
+  })
+
   test('that throws after it listened leaves nothing listening', async () => {
     const error = await refused(async () => {
       const own = http.createServer().listen(3000)

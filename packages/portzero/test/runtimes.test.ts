@@ -1,9 +1,12 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { serve } from 'portzero'
 import type { LiveServer, ServeOptions, Target } from 'portzero'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { findPython, whyNot } from '../../../scripts/asgi.js'
 import { answers, failure, holdPort } from './support.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 
 const python = findPython()
 const folder = new URL('../../../fixtures/apps/contract/', import.meta.url)
@@ -356,6 +359,38 @@ test('a module that fails in a process fails the start with its own error', asyn
     expect(error.code).toBe('MODULE_FAILED')
     expect(error.message).toContain('the configuration is missing')
     expect((error.cause as Error).stack).toContain('throws-while-loading.js')
+  }
+})
+
+test.each([
+  [
+    'without a name',
+    "Object.assign(new Error('odd'), { name: undefined, stack: undefined })",
+    'odd',
+  ],
+  [
+    'with a message that throws',
+    '({ __proto__: Error.prototype, get message() { throw 1 } })',
+    'words',
+  ],
+  [
+    'with a cause that throws',
+    "Object.defineProperty(new Error('odd'), 'cause', { get() { throw 1 } })",
+    'odd',
+  ],
+  [
+    'that causes itself',
+    "Object.defineProperty(new Error('odd'), 'cause', { get() { return this } })",
+    'odd',
+  ],
+  ['of no kind', 'Object.create(null)', 'null prototype'],
+])('an error %s is told by a thread or process', async (_what, thrown, says) => {
+  const file = join(await temporaryFolder(), 'throws.mjs')
+  await writeFile(file, `throw ${thrown}`)
+  for (const isolation of ['thread', 'process'] as const) {
+    const error = await failure(serve(file, { isolation }))
+    expect(error.code).toBe('MODULE_FAILED')
+    expect(error.message).toContain(says)
   }
 })
 
