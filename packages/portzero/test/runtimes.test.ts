@@ -280,6 +280,16 @@ describe.each(runtimes.filter(({ apart }) => apart))('$name', (runtime) => {
     expect(await server.close()).toMatchObject({ outcome: 'killed', blockers: [] })
   })
 
+  test('that has died is idle, and refuses a restart that keeps its app', async () => {
+    const server = await start()
+    await failure(server.fetch('/exit?code=7'))
+    await server.idle()
+    const error = await failure(server.restart({ app: 'keep' }))
+    expect(error.code).toBe(governed ? 'SERVER_DIED' : 'INVALID_OPTION')
+    expect(await server.close()).toMatchObject({ outcome: 'killed' })
+    await server.idle()
+  })
+
   test('is ended by force when it blocks, in little more than the grace', async () => {
     const server = await start({ grace: 200 })
     await hello(server)
@@ -391,6 +401,20 @@ test.each([
     const error = await failure(serve(file, { isolation }))
     expect(error.code).toBe('MODULE_FAILED')
     expect(error.message).toContain(says)
+  }
+})
+
+test('a thread or process that dies while it is restarted says so', async () => {
+  const file = join(await temporaryFolder(), 'app.mjs')
+  const exits = 'setTimeout(() => process.exit(7), 50)'
+  await writeFile(file, `export default { fetch: () => new Promise(() => ${exits}) }`)
+  for (const isolation of ['thread', 'process'] as const) {
+    const server = await serve(file, { isolation, grace: 20_000 })
+    const cut = failure(server.fetch('/'))
+    await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+    expect((await failure(server.restart())).code).toBe('SERVER_DIED')
+    expect(await server.close()).toMatchObject({ outcome: 'killed' })
+    expect(await cut).toBeInstanceOf(Error)
   }
 })
 

@@ -175,7 +175,9 @@ export class RemoteLife implements Life {
   }
 
   async idle(): Promise<void> {
-    await (this.#line?.ask({ type: 'idle' }) ?? this.client.idle())
+    const idle = this.#line?.ask({ type: 'idle' }) ?? this.client.idle()
+    // What has ended has nothing in flight, and answers no more.
+    await Promise.race([idle, this.#host.exited])
   }
 
   cut(): void {
@@ -213,11 +215,19 @@ export class RemoteLife implements Life {
 
   pause(grace: number): Promise<CloseReport> {
     if (this.#line === undefined) throw unsupported(this.#host, "restart({ app: 'keep' })")
-    return this.#close('pause', grace)
+    return this.#unlessDead(this.#close('pause', grace))
   }
 
   async resume(): Promise<void> {
-    await this.#line?.ask({ type: 'resume' })
+    await this.#unlessDead(this.#line?.ask({ type: 'resume' }))
+  }
+
+  /** Rejects with `SERVER_DIED` if it ends before there is an answer: then none will come. */
+  #unlessDead<T>(answer: T | PromiseLike<T>): Promise<T> {
+    const death = this.#host.exited.then((exit) => {
+      throw died(this.#host, this.url, exit)
+    })
+    return Promise.race([answer, death])
   }
 
   async #watch(): Promise<void> {
