@@ -81,9 +81,10 @@ export class Live implements LiveServer {
     await idleWithin(this, options)
   }
 
-  /** Resolves when nothing is in flight, however long that takes. */
-  whenIdle(): Promise<void> {
-    return this.#life.idle()
+  /** Resolves when nothing is in flight, however long that takes: nor on its way there from our own client. */
+  async whenIdle(): Promise<void> {
+    await this.#life.client.idle()
+    await this.#life.idle()
   }
 
   dropConnections(): void {

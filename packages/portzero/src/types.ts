@@ -209,7 +209,7 @@ export interface LiveServer extends AsyncDisposable {
   /** What is not answered to its end at this moment, oldest first. */
   inFlight(): readonly InFlight[]
   /**
-   * Resolves when nothing is in flight. Rejects with `NOT_IDLE`, naming what is, after `timeout` ms (default 5,000).
+   * Resolves when nothing is in flight, and nothing of `fetch` on its way. Rejects with `NOT_IDLE`, naming what is, after `timeout` ms (default 5,000).
    * Event streams and upgraded connections, which end only when somebody ends them, do not count.
    */
   idle(options?: IdleOptions): Promise<void>

@@ -159,6 +159,15 @@ describe.each(runtimes)('$name', (runtime) => {
     expect(await answers(server.port)).toBe(false)
   })
 
+  test('is not idle while a request is on its way to it', async () => {
+    const server = await start()
+    let isAnswered = false
+    const answer = server.fetch('/wait?ms=100').then(() => (isAnswered = true))
+    await server.idle()
+    expect(isAnswered).toBe(true)
+    await answer
+  })
+
   test('has the environment that it is given', async () => {
     const server = await start(apart ? { env: { COLOUR: 'teal' } } : {})
     if (!apart) process.env['COLOUR'] = 'teal'

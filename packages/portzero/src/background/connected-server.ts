@@ -173,7 +173,8 @@ export class Connected implements ConnectedServer {
   }
 
   async whenIdle(): Promise<void> {
-    await (this.#facts.isGoverned ? this.#connection.ask({ type: 'idle' }) : this.#client.idle())
+    await this.#client.idle()
+    if (this.#facts.isGoverned) await this.#connection.ask({ type: 'idle' })
   }
 
   dropConnections(): void {
