@@ -25,6 +25,8 @@ export class Live implements LiveServer {
   readonly #grace: number
   readonly #rebuild: () => Promise<Life>
   #life: Life
+  /** How that life ends. */
+  #ended: Promise<CloseReport> | undefined
   #test: string | undefined
   #restarting: Promise<CloseReport> | undefined
   #closing: Promise<CloseReport> | undefined
@@ -123,8 +125,8 @@ export class Live implements LiveServer {
     checkCloseOptions(options)
     const grace = options.grace ?? this.#grace
     return (this.#closing ??= this.#restarting
-      ? this.#restarting.catch(() => {}).then(() => this.#life.end(grace, client))
-      : this.#life.end(grace, client))
+      ? this.#restarting.catch(() => {}).then(() => this.#end(grace, client))
+      : this.#end(grace, client))
   }
 
   /** True once closing has begun, also by a restart that failed. */
@@ -146,19 +148,32 @@ export class Live implements LiveServer {
     await this.close()
   }
 
+  /** Ends the life that it has, once. */
+  #end(grace: number, client?: OwnClient): Promise<CloseReport> {
+    return (this.#ended ??= this.#life.end(grace, client))
+  }
+
+  #live(life: Life): void {
+    this.#life = life
+    this.#ended = undefined
+  }
+
   async #restart(app: 'keep' | 'rebuild', grace: number): Promise<CloseReport> {
     const life = this.#life
-    const report = await (app === 'keep' ? life.pause(grace) : life.end(grace))
+    const stopped = app === 'keep' ? life.pause(grace) : this.#end(grace)
+    // Where a close hook throws it has ended all the same.
+    if (app === 'rebuild') stopped.catch(() => void (this.#closing ??= stopped))
+    const report = await stopped
     // A client of this process hears by then that its connections have ended, and asks on another.
     await turns(TURNS)
     try {
       if (app === 'keep') await life.resume()
-      else this.#life = await this.#rebuild()
+      else this.#live(await this.#rebuild())
       this.test = this.#test
       return report
     } catch (error) {
       // What is left of it is closed, once.
-      this.#closing = app === 'keep' ? life.end(grace) : Promise.resolve(report)
+      this.#closing = this.#end(grace)
       await this.#closing.catch(() => {})
       throw error
     }

@@ -50,6 +50,25 @@ describe('restart()', () => {
     expect([built(), closed()]).toEqual([2, 1])
   })
 
+  test('ends with what a close hook throws, and runs it once', async () => {
+    let runs = 0
+    const server = await serve(({ onClose }) => {
+      onClose(() => {
+        runs += 1
+        throw new Error('a hook')
+      })
+      return { fetch: () => new Response('ok') }
+    })
+    const restarting = failure(server.restart({ app: 'rebuild' }))
+    const meanwhile = failure(server.close())
+    const error = await restarting
+    expect(error.code).toBe('CLOSE_FAILED')
+    expect(await meanwhile).toBe(error)
+    expect(await failure(server.close())).toBe(error)
+    expect(runs).toBe(1)
+    expect((await failure(server.restart())).code).toBe('SERVER_CLOSED')
+  })
+
   test('closes connections, so that clients connect again', async () => {
     let connections = 0
     const app = http.createServer((_request, response) => void response.end('ok'))
