@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import { clearTimeout, setTimeout } from 'node:timers'
 import { setImmediate } from 'node:timers/promises'
 import type { Dispatcher, Pool } from 'undici'
+import { settlesWithin } from './deadline.ts'
 import { PortzeroError } from './errors.ts'
 import type { InFlight } from './types.ts'
 import { undici } from './undici.ts'
@@ -22,8 +22,8 @@ export interface Peer {
 /** The names that a certificate of ours stands for besides its host, as URLs have them. */
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
-/** How long a body that a test has not read may keep its connection after the server is gone, in ms. */
-const UNREAD_BODY = 1_000
+/** How long what is not answered, or not read, may keep its connection when it is let go of, in ms. */
+const UNFINISHED = 1_000
 
 interface Pending {
   method: string
@@ -42,6 +42,7 @@ export class Client {
   readonly #pending: Set<Pending> = new Set()
   #onAnswered: (() => void)[] = []
   #dispatcher: Dispatcher | undefined
+  readonly #pools: Set<Pool> = new Set()
   #closed = false
 
   constructor(peer: Peer) {
@@ -112,17 +113,21 @@ export class Client {
 
   /** Closes idle connections; those in use close when they are done. Resolves when all are. */
   async close(): Promise<void> {
-    const dispatcher = this.#dispatcher
-    if (dispatcher === undefined) return
-    const unread = setTimeout(() => void dispatcher.destroy(), UNREAD_BODY).unref()
     // A pool that is closed already, as whoever was given the dispatcher may have done, says so by rejecting.
-    const closed = dispatcher.close().catch(() => {})
-    await closed.finally(() => clearTimeout(unread))
+    await this.#dispatcher?.close().catch(() => {})
   }
 
   /** Ends all that is left of it at once. */
   async destroy(): Promise<void> {
-    await this.#dispatcher?.destroy()
+    // A dispatcher that is closing has forgotten its pools.
+    const pools = [...this.#pools].map((pool) => pool.destroy())
+    await Promise.all([this.#dispatcher?.destroy(), ...pools])
+  }
+
+  /** Lets go of a server that goes on. What that has not answered, or nobody has read, is given a moment, and up. */
+  async letGo(): Promise<void> {
+    this.stop()
+    if (!(await settlesWithin(this.close(), UNFINISHED))) await this.destroy()
   }
 
   async #connected(): Promise<Iterable<number>> {
@@ -174,10 +179,12 @@ export class Client {
       void connecting.then(() => this.#connecting.delete(connecting))
     }
     return new Agent({
-      factory: (target, options: Pool.Options) =>
-        own.has(new URL(target).origin)
-          ? new Pool(target, { ...options, ...speaks, connect })
-          : new Pool(target, options),
+      factory: (target, options: Pool.Options) => {
+        const isOwn = own.has(new URL(target).origin)
+        const pool = new Pool(target, isOwn ? { ...options, ...speaks, connect } : options)
+        this.#pools.add(pool)
+        return pool
+      },
     })
   }
 

@@ -41,7 +41,6 @@ export class DistantServer implements Pick<LiveServer, 'url' | 'host' | 'port' |
   readonly fetch: LiveServer['fetch'] = (path, init) => this.#client.fetch(path, init)
 
   async close(): Promise<void> {
-    this.#client.stop()
-    await this.#client.close()
+    await this.#client.letGo()
   }
 }

@@ -173,6 +173,19 @@ test('goes on when those that use it let go', async () => {
   expect((await (await join('api')).fetch('/')).status).toBe(200)
 })
 
+test('is let go of also by one whom it has not answered', async () => {
+  const server = await begin(write('app.mjs', APP), { name: 'api' })
+  const other = await join('api')
+  const given = failure(other.fetch('/holds'))
+  await until(
+    () => server.inFlight().length === 1,
+    () => server.inFlight(),
+  )
+  await other.disconnect()
+  expect((await given).code).toBe('SERVER_CLOSED')
+  expect((await server.fetch('/')).status).toBe(200)
+})
+
 test('tells all of its death, and can be brought back', async () => {
   const server = await begin(write('app.mjs', APP), { name: 'api' })
   const other = await join('api')

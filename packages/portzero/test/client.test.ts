@@ -1,8 +1,9 @@
 import http from 'node:http'
 import { Hono } from 'hono'
 import { serve } from 'portzero'
+import { DistantServer, addressOf } from 'portzero/shared'
 import { request } from 'undici'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { failure } from './support.ts'
 
 const echo = new Hono().all('*', async (c) =>
@@ -134,4 +135,19 @@ test('may have its pool closed by somebody else', async () => {
   await (await server.fetch('/')).text()
   await server.dispatcher.close()
   expect((await server.close()).outcome).toBe('graceful')
+})
+
+test('of a server that another process has lets go of what is not answered, and not read', async () => {
+  await using server = await serve({
+    fetch: ({ url }) =>
+      url.endsWith('/never')
+        ? new Promise<Response>(() => {})
+        : new Response('x'.repeat(10_000_000)),
+  })
+  const distant = new DistantServer(addressOf(server))
+  const given = failure(distant.fetch('/never'))
+  await distant.fetch('/unread')
+  await distant.close()
+  expect((await given).code).toBe('SERVER_CLOSED')
+  await vi.waitFor(() => expect(server.inFlight()).toEqual([]))
 })

@@ -204,9 +204,8 @@ export class Connected implements ConnectedServer {
 
   async disconnect(): Promise<void> {
     this.#isLetGo = true
-    this.#client.stop()
     this.#connection.end()
-    await this.#client.close()
+    await this.#client.letGo()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
