@@ -1,6 +1,7 @@
+import { constants } from 'node:os'
 import { parseAdvertised } from './advertise.ts'
 import { PortzeroError } from './errors.ts'
-import type { ServeOptions } from './types.ts'
+import type { AsgiTarget, CommandTarget, ServeOptions } from './types.ts'
 import { describe, listOf } from './describe.ts'
 import type { OnLoad } from './load-reports.ts'
 
@@ -99,10 +100,8 @@ const RULES: Record<keyof ServeOptions, Rule> = {
   },
   env: {
     accepts: (value) =>
-      typeof value === 'object' &&
-      value !== null &&
-      Object.values(value).every((variable) => typeof variable === 'string'),
-    expected: 'an object whose values are strings',
+      typeof value === 'object' && value !== null && Object.entries(value).flat().every(isText),
+    expected: 'an object whose values are strings, without a null character',
   },
   host: {
     accepts: (value) => typeof value === 'string' && value !== '',
@@ -130,6 +129,45 @@ const RULES: Record<keyof ServeOptions, Rule> = {
   grace: milliseconds,
   slot: { accepts: isWhole, expected: 'a whole number from 0' },
   workerId: { accepts: (value) => typeof value === 'string', expected: 'a string' },
+}
+
+const cwd: Rule = {
+  accepts: (value) => typeof value === 'string' && value !== '',
+  expected: 'the path of a directory',
+}
+
+/** What a program is made of. */
+const PROGRAM: Record<keyof CommandTarget, Rule> = {
+  command: {
+    accepts: (value) => {
+      const [file, ...args] = Array.isArray(value) ? (value as unknown[]) : [value]
+      return isText(file) && file.trim() !== '' && args.every(isText)
+    },
+    expected: "a line such as 'npm start', or a list such as ['node', 'server.js']",
+  },
+  cwd,
+  env: RULES.env,
+  stopSignal: {
+    accepts: (value) => typeof value === 'string' && value in constants.signals,
+    expected: "the name of a signal, such as 'SIGINT'",
+  },
+}
+
+const ASGI: Record<keyof AsgiTarget, Rule> = {
+  asgi: { accepts: isText, expected: "a module and an attribute, such as 'main:app'" },
+  cwd,
+  factory: flag,
+  python: { accepts: isText, expected: 'the path of a Python interpreter' },
+  env: RULES.env,
+}
+
+/** Checks a command or an ASGI app. Throws `INVALID_OPTION` or `UNKNOWN_OPTION`. */
+export function checkProgram(kind: 'command' | 'asgi', target: object): void {
+  checkOptions(`{ ${kind} }`, target, kind === 'command' ? PROGRAM : ASGI)
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && !value.includes('\0')
 }
 
 function isWhole(value: unknown): value is number {

@@ -2,6 +2,7 @@ import http from 'node:http'
 import net from 'node:net'
 import { describe, isModule } from './describe.ts'
 import { PortzeroError } from './errors.ts'
+import { checkProgram } from './options.ts'
 import type {
   AsgiTarget,
   CommandTarget,
@@ -38,7 +39,7 @@ const ACCEPTED =
   'a factory (a function of no or one parameter that returns any of these), a module by URL or path, ' +
   "a program ({ command: 'npm start' }), or an ASGI app ({ asgi: 'main:app' })."
 
-/** Says what a target is. Throws `INVALID_TARGET`. Opens nothing. */
+/** Says what a target is. Throws `INVALID_TARGET`; and `INVALID_OPTION` or `UNKNOWN_OPTION` for what belongs to a program. Opens nothing. */
 export function identifyTarget(target: unknown): KnownTarget {
   if (target instanceof URL) return { kind: 'module', location: target, fresh: true }
   if (typeof target === 'string' && target !== '') {
@@ -46,14 +47,18 @@ export function identifyTarget(target: unknown): KnownTarget {
   }
   const app = identifyApp(target)
   if (app !== undefined) return app
-  if (isProgram(target, 'command')) return { kind: 'command', target: target as CommandTarget }
-  if (isProgram(target, 'asgi')) return { kind: 'asgi', target: target as AsgiTarget }
+  if (isProgram(target, 'command')) return { kind: 'command', target }
+  if (isProgram(target, 'asgi')) return { kind: 'asgi', target }
   if (typeof target === 'function') return { kind: 'factory', factory: target as Factory }
   throw new PortzeroError('INVALID_TARGET', `Cannot serve ${describe(target)}. ${ACCEPTED}`)
 }
 
-function isProgram(target: unknown, name: 'command' | 'asgi'): boolean {
-  return typeof target === 'object' && target !== null && Object.hasOwn(target, name)
+function isProgram(target: unknown, kind: 'command'): target is CommandTarget
+function isProgram(target: unknown, kind: 'asgi'): target is AsgiTarget
+function isProgram(target: unknown, kind: 'command' | 'asgi'): boolean {
+  if (typeof target !== 'object' || target === null || !Object.hasOwn(target, kind)) return false
+  checkProgram(kind, target)
+  return true
 }
 
 /** Says how an app is to be served, or `undefined` if it is of no known kind. */

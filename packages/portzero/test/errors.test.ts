@@ -47,6 +47,25 @@ describe('a target that is none', () => {
   })
 })
 
+describe('a program', () => {
+  test.each<[string, object, string]>([
+    ['an empty command', { command: ' ' }, "must be a line such as 'npm start'"],
+    ['a list of nothing', { command: [] }, "must be a line such as 'npm start'"],
+    ['a list of other things', { command: ['node', 1] }, "must be a line such as 'npm start'"],
+    ['no command', { command: null }, 'Got null'],
+    ['a directory that is no path', { command: 'node server.js', cwd: 3 }, 'Got the number 3'],
+    ['variables that are no text', { command: 'node server.js', env: { A: 1 } }, "option 'env'"],
+    ['a variable with a null character', { command: 'node', env: { A: '\0' } }, "option 'env'"],
+    ['a signal that does not exist', { command: 'node', stopSignal: 'SIGFOO' }, 'SIGFOO'],
+    ['something misspelt', { command: 'node', cdw: 'app' }, "has no option 'cdw'"],
+    ['an ASGI app that is no text', { asgi: {} }, "such as 'main:app'"],
+  ])('with %s', async (_what, target, says) => {
+    const error = await refused(target)
+    expect(error.code).toMatch(/^(?:INVALID|UNKNOWN)_OPTION$/)
+    expect(error.message).toContain(says)
+  })
+})
+
 describe('a factory', () => {
   test('that throws, or rejects, keeps the cause', async () => {
     const cause = new Error('no database')
