@@ -37,6 +37,7 @@ export class ListenCapture {
   /** Runs `load`. What it starts to listen is caught until `loaded()` or `end()` is called. */
   run<T>(load: () => T): T {
     net.Server.prototype.listen = capturingListen as typeof net.Server.prototype.listen
+    if (tracked.size === 0) process.on('exit', tellWhoExits)
     tracked.add(this)
     return loads.run(this, load)
   }
@@ -50,8 +51,10 @@ export class ListenCapture {
   loaded(): void {
     this.#state = 'loaded'
     tracked.delete(this)
+    if (tracked.size > 0) return
+    process.off('exit', tellWhoExits)
     // Following contexts costs every promise of the process a little.
-    if (tracked.size === 0) loads.disable()
+    loads.disable()
   }
 
   /**
@@ -97,4 +100,14 @@ interface CutsAll {
 const capturingListen: Listen = function (...args) {
   const load = loads.getStore()
   return load === undefined ? listen.apply(this, args) : load.listen(this, args)
+}
+
+/** A target that ends the process while it loads ends the tests too: without a word, and perhaps as if all had passed. */
+function tellWhoExits(code: number): void {
+  if (loads.getStore() === undefined) return
+  process.exitCode ||= 1
+  console.warn(
+    `portzero: The target called process.exit(${code}) while it was loaded, and ended the process that serves it. ` +
+      'Export the app from a module that ends no process.',
+  )
 }

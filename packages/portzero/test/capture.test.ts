@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import http from 'node:http'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -264,4 +265,15 @@ test('a listen() that comes after the start was given up does not listen', async
   release()
   await new Promise((resolve) => setImmediate(resolve))
   expect(late?.listening).toBe(false)
+})
+
+test('a target that ends the process while it loads is told of, and that has failed', async () => {
+  const path = join(await temporaryFolder(), 'exits.mjs')
+  await writeFile(path, 'await null\nprocess.exit(0)')
+  const index = import.meta.resolve('portzero')
+  const script = `import { serve } from '${index}'; await serve(process.argv[1])`
+  const args = ['--input-type=module', '--eval', script, path]
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  expect(stderr).toContain('The target called process.exit(0) while it was loaded')
+  expect(status).toBe(1)
 })
