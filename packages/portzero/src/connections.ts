@@ -32,8 +32,16 @@ interface Connection {
   session: Http2Session | undefined
   /** Those that are followed to their end, in the order of their arrival. Nearly always one: an array is faster than a set. */
   readonly exchanges: Exchange[]
-  /** The last that came, until it is followed. Most are answered at once, and over by the time that anyone looks. */
-  latest: Exchange | undefined
+  /**
+   * The answer to the last request that came, until that is followed. Most are given at once, and over by the time that anyone looks:
+   * what there is to know of such a request is noted here, so that it costs no object.
+   */
+  answer: ServerResponse | undefined
+  /** Of that request. The app may change what its request says. */
+  path: string
+  startedAt: number
+  sentBefore: number
+  test: string | undefined
   /** When its last exchange ended; undefined if it had none. */
   usedAt: number | undefined
   /** Set once its closing has begun. */
@@ -67,8 +75,8 @@ export class Connections {
   /** Title of the test that is running, where a runner tells. */
   test: string | undefined
   readonly #connections: Set<Connection> = new Set()
-  /** The connection of each socket and session. */
-  readonly #byPart: WeakMap<object, Connection> = new WeakMap()
+  /** By which a socket or a session leads to its connection: quicker than a map. */
+  readonly #key: symbol = Symbol('connection')
   /** The connection that the server is just told of: its session is made meanwhile. */
   #arriving: Connection | undefined
   #opened = 0
@@ -103,11 +111,14 @@ export class Connections {
     const own = Object.getOwnPropertyDescriptor(server, 'emit')
     server.emit = (event: string, ...args: unknown[]): boolean => {
       if (event !== 'request') return observe(event, args)
-      // By far the most frequent: for a request nothing is made but its exchange.
+      // By far the most frequent.
       const answer = args[1] as ServerResponse
       const connection = this.#requested(args[0] as IncomingMessage, answer)
       const handled = emit.call(server, event, args[0], answer)
-      if (connection !== undefined && !isQuick(connection, answer)) this.#settle(connection)
+      if (connection !== undefined && connection.answer === answer) {
+        const isOver = forgets(connection, answer.writableFinished)
+        if (!isOver && !isQuick(connection, answer)) this.#settle(connection)
+      }
       return handled
     }
     this.#unwatch = () => {
@@ -230,7 +241,11 @@ export class Connections {
       stream: socket,
       session: undefined,
       exchanges: [],
-      latest: undefined,
+      answer: undefined,
+      path: '',
+      startedAt: 0,
+      sentBefore: 0,
+      test: undefined,
       usedAt: undefined,
       ending: undefined,
       endingSince: Infinity,
@@ -238,13 +253,13 @@ export class Connections {
     }
     this.#opened += 1
     this.#connections.add(connection)
-    this.#byPart.set(socket, connection)
+    this.#lead(socket, connection)
     this.#arriving = connection
     this.#onOpened(connection)
     // Not once(): what removes it again costs more than it saves, as each closes once.
     socket.on('close', () => {
       connection.exchanges.length = 0
-      connection.latest = undefined
+      connection.answer = undefined
       this.#connections.delete(connection)
       this.#ended()
       if (this.#connections.size === 0) this.#onEmpty()
@@ -255,73 +270,85 @@ export class Connections {
     const connection = [...this.#connections].find(({ socket }) => haveSamePeer(socket, stream))
     if (connection === undefined) return
     connection.stream = stream
-    this.#byPart.set(stream, connection)
+    this.#lead(stream, connection)
     this.#arriving = connection
   }
 
   #joined(session: Http2Session): void {
     if (this.#arriving === undefined) return
     this.#arriving.session = session
-    this.#byPart.set(session, this.#arriving)
+    this.#lead(session, this.#arriving)
   }
 
   #streamed(stream: ServerHttp2Stream, headers: Record<string, string>): void {
     const { ':method': method = 'GET', ':path': path = '/' } = headers
-    if (stream.session === undefined) return
-    const connection = this.#began(stream.session, method, path, stream)
-    if (connection !== undefined) this.#settle(connection)
+    if (stream.session !== undefined) this.#began(stream.session, { method, path, answer: stream })
   }
 
   #requested(request: IncomingMessage, response: ServerResponse): Connection | undefined {
     // HTTP/2 has announced the same request as a stream.
     if (request.httpVersionMajor >= 2) return undefined
-    const { method = 'GET', url = '/', socket } = request
-    const connection = this.#began(socket, method, url, response)
-    if (connection !== undefined && this.#closing !== undefined) {
-      this.#end(connection, this.#closing)
-    }
+    const connection = this.#of(request.socket)
+    if (connection === undefined) return undefined
+    this.#settle(connection)
+    connection.answer = response
+    connection.path = request.url ?? '/'
+    connection.startedAt = performance.now()
+    connection.sentBefore = bytesSent(connection.socket)
+    connection.test = this.test
+    this.#onChange()
+    if (this.#closing !== undefined) this.#end(connection, this.#closing)
     return connection
   }
 
   #upgraded(request: IncomingMessage, socket: Socket): void {
-    const { method = 'GET', url = '/', headers } = request
+    const { method = 'GET', url: path = '/', headers } = request
     const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket'
-    const webSocket = isWebSocket ? socket : undefined
-    const connection = this.#began(socket, method, url, undefined, webSocket)
-    if (connection !== undefined) this.#settle(connection)
+    this.#began(socket, { method, path, webSocket: isWebSocket ? socket : undefined })
   }
 
   #began(
     part: Socket | Http2Session,
-    method: string,
-    path: string,
-    answer: Answer | undefined,
-    webSocket?: Duplex,
-  ): Connection | undefined {
-    const connection = this.#byPart.get(part)
-    if (connection === undefined) return undefined
+    what: Pick<Exchange, 'method' | 'path'> & Partial<Pick<Exchange, 'answer' | 'webSocket'>>,
+  ): void {
+    const connection = this.#of(part)
+    if (connection === undefined) return
     this.#settle(connection)
-    connection.latest = {
-      method,
-      path,
+    this.#follow(connection, {
+      answer: undefined,
+      webSocket: undefined,
+      ...what,
       startedAt: performance.now(),
       sentBefore: bytesSent(connection.socket),
       test: this.test,
-      answer,
-      webSocket,
-    }
+    })
     this.#onChange()
-    return connection
   }
 
-  /** Forgets the last exchange if it is over, or follows it to its end. */
+  /** Forgets the last request if it is answered, or follows it to its end. */
   #settle(connection: Connection): void {
-    const { latest } = connection
-    if (latest === undefined) return
-    connection.latest = undefined
-    // It was answered at once: its end is no later than the moment in which it came.
-    if (latest.answer?.destroyed === true) connection.usedAt = latest.startedAt
-    else this.#follow(connection, latest)
+    const { answer, path, startedAt, sentBefore, test } = connection
+    if (answer === undefined || forgets(connection, answer.destroyed)) return
+    connection.answer = undefined
+    const { method = 'GET' } = answer.req
+    this.#follow(connection, {
+      method,
+      path,
+      startedAt,
+      sentBefore,
+      test,
+      answer,
+      webSocket: undefined,
+    })
+  }
+
+  #lead(part: Socket | Http2Session, connection: Connection): void {
+    Object.defineProperty(part, this.#key, { value: connection })
+  }
+
+  /** None of what is told of without a connection, as tools do that ask an app without a server. */
+  #of(part: Socket | Http2Session | undefined): Connection | undefined {
+    return (part as Record<symbol, Connection | undefined> | undefined)?.[this.#key]
   }
 
   #follow(connection: Connection, exchange: Exchange): void {
@@ -360,7 +387,15 @@ export class Connections {
   }
 }
 
-/** True if the answer was given while its request was told of: it will be over before the connection is used again. */
+/** Forgets the last request of a connection if it is over: its end is no later than the moment in which it came. */
+function forgets(connection: Connection, isOver: boolean): boolean {
+  if (!isOver) return false
+  connection.answer = undefined
+  connection.usedAt = connection.startedAt
+  return true
+}
+
+/** True if an answer that was given at once will be over before its connection is used again. */
 function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
   return answer.writableEnded && exchanges.length === 0 && answer.writableLength < SMALL
 }

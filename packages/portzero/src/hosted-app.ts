@@ -126,12 +126,16 @@ export class HostedApp {
       attempt(`The factory failed${hintFor(factory)}`, () =>
         this.#capture.run(() => factory(context())),
       )
+    const settle = (promise: PromiseLike<unknown>): Promise<unknown> =>
+      attempt('The promise that the module exports was rejected', () =>
+        Promise.race([promise, this.#capture.whenCaught()]),
+      )
     switch (target.kind) {
       case 'factory':
-        return findApp(await build(target.factory), build)
+        return findApp(await build(target.factory), { build, settle })
       case 'module': {
         const load = (): Promise<unknown> => loadModule(target.location, target.fresh)
-        return findApp(await this.#capture.run(load), build)
+        return findApp(await this.#capture.run(load), { build, settle })
       }
       default:
         return { app: target, wrapped: false, description: 'an app' }

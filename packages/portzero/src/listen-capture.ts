@@ -28,6 +28,7 @@ export class ListenCapture {
   readonly #others: Set<net.Server> = new Set()
   #state: 'loading' | 'loaded' | 'ended' = 'loading'
   #onStarted: (server: NodeServer) => void = () => {}
+  #onCaught: () => void = () => {}
 
   /** `put` puts a server on the socket. */
   constructor(put: (server: NodeServer) => void) {
@@ -45,6 +46,11 @@ export class ListenCapture {
   /** Resolves to the server that the load starts: the one that is caught, or one on a port of its own choice. */
   async started(): Promise<NodeServer> {
     return this.caught ?? this.helper ?? new Promise((resolve) => (this.#onStarted = resolve))
+  }
+
+  /** Resolves when a server was put on the socket. */
+  async whenCaught(): Promise<void> {
+    if (this.caught === undefined) await new Promise<void>((resolve) => (this.#onCaught = resolve))
   }
 
   /** The load is over: from now on nothing is caught. */
@@ -88,6 +94,7 @@ export class ListenCapture {
     this.askedPort = port
     passOn(server, args)
     this.#put(server)
+    this.#onCaught()
     this.#onStarted(server)
     return server
   }

@@ -130,14 +130,18 @@ export function serverOf(known: KnownApp): NodeServer | undefined {
 
 const NAMES = ['default', 'app', 'server', 'handler'] as const
 
+/** How what is no app yet becomes one. */
+interface Means {
+  /** Calls a factory that a module exports by default. */
+  build(factory: Factory): unknown
+  /** Waits for a promise that it exports by default: `build()` of its own, or a `main()` that may never be over. */
+  settle(promise: PromiseLike<unknown>): unknown
+}
+
 /**
- * Finds the app in what a factory returned or a module exports. A factory that a module exports by default is called
- * with `build`. Throws `INVALID_TARGET` or `RESPONSE_FROM_FACTORY` for what can neither be nor hold an app.
+ * Finds the app in what a factory returned or a module exports. Throws `INVALID_TARGET` or `RESPONSE_FROM_FACTORY` for what can neither be nor hold an app.
  */
-export async function findApp(
-  result: unknown,
-  build: (factory: Factory) => unknown,
-): Promise<Given> {
+export async function findApp(result: unknown, means: Means): Promise<Given> {
   const description = describe(result)
   if (result === undefined || result === null) return { wrapped: true, description }
   if (typeof result !== 'object' || isResponse(result)) {
@@ -153,12 +157,20 @@ export async function findApp(
     if (app !== undefined) return { app, wrapped: true, description }
     if (name !== 'default') continue
     if (typeof value === 'function') {
-      const built = await findApp(await build(value as Factory), build)
+      const built = await findApp(await means.build(value as Factory), means)
       return { ...built, wrapped: true }
+    }
+    if (isPromise(value)) {
+      const settled = await means.settle(value)
+      // What else it may give, such as an address, is no app.
+      const inner = typeof settled === 'object' ? await findApp(settled, means) : undefined
+      const found = inner?.app ?? identifyApp(settled)
+      if (found !== undefined) return { app: found, wrapped: true, description }
+      continue
     }
     // CommonJS that was compiled from ES modules arrives one level deeper.
     if (typeof value === 'object' && value !== null) {
-      const inner = await findApp(value, build)
+      const inner = await findApp(value, means)
       if (inner.app !== undefined) return { app: inner.app, wrapped: true, description }
     }
   }
@@ -166,6 +178,10 @@ export async function findApp(
   return itself === undefined
     ? { wrapped: true, description }
     : { app: itself, wrapped: true, description }
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && hasMethod(value, 'then')
 }
 
 // By its tag, as every implementation of fetch has a class of its own.

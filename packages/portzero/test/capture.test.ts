@@ -211,6 +211,38 @@ describe('a module', () => {
     expect((await server.fetch('/')).status).toBe(200)
   })
 
+  test.for([
+    ['of an app', 'export default (async () => ({ fetch: () => new Response("here") }))()'],
+    ['of a server', 'export default Promise.resolve(server)'],
+    ['of a module', 'export default Promise.resolve({ app: server })'],
+    [
+      'that is over when it listens',
+      'export default new Promise((resolve) => server.listen(3000, resolve))',
+    ],
+    [
+      'of an address',
+      'server.listen(3000); export default Promise.resolve("http://127.0.0.1:3000")',
+    ],
+    ['that is never over', 'server.listen(3000); export default new Promise(() => {})'],
+    ['beside the app', 'export default Promise.resolve(); export { server }'],
+  ] as const)('that exports a promise %s', async ([, source]) => {
+    const path = join(await temporaryFolder(), 'server.mjs')
+    const server = `import http from 'node:http'
+      const server = http.createServer((request, response) => response.end('here'))`
+    await writeFile(path, `${server}\n${source}`)
+    await using live = await serve(path)
+    expect(await (await live.fetch('/')).text()).toBe('here')
+  })
+
+  test('that exports a promise which is rejected', async () => {
+    const path = join(await temporaryFolder(), 'server.mjs')
+    await writeFile(path, `export default Promise.reject(new Error('no database'))`)
+    expect(await failure(serve(path))).toMatchObject({
+      code: 'FACTORY_FAILED',
+      message: 'The promise that the module exports was rejected: no database',
+    })
+  })
+
   test('of CommonJS, that starts itself, twice', async () => {
     const path = join(await temporaryFolder(), 'server.cjs')
     await writeFile(

@@ -1,4 +1,4 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { portzero, program } from './portzero-command.ts'
@@ -225,6 +225,13 @@ describe('a wrong command line', () => {
     const end = await portzero(args)
     expect(end).toMatchObject({ code: 2, stdout: '' })
     expect(end.stderr).toMatch(message)
+  })
+
+  test('a module may have a space in its path', async () => {
+    const target = join(await temporaryFolder(), "it's a server.mjs")
+    await copyFile(program('server.js'), target)
+    const end = await portzero(['run', target, '--', 'echo', 'ran'])
+    expect(end).toMatchObject({ code: 0, stdout: 'ran\n' })
   })
 
   test.each([

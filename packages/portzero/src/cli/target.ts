@@ -17,7 +17,7 @@ export function parseTarget(text: string, cwd: string): Target {
   if (text.startsWith('asgi:')) return { asgi: text.slice('asgi:'.length), cwd }
   const path = text.startsWith('file:') ? fileURLToPath(text) : resolve(cwd, text)
   const hasSpace = /\s/.test(text)
-  if (!hasSpace && isFile(path)) {
+  if (isFile(path)) {
     return MODULE.test(path) ? pathToFileURL(path) : { command: [runnable(path)], cwd }
   }
   if (!hasSpace && /^(?:\.{1,2}\/|\/|file:)/.test(text)) throw noFile(path)
