@@ -75,8 +75,8 @@ export class Connections {
   /** Title of the test that is running, where a runner tells. */
   test: string | undefined
   readonly #connections: Set<Connection> = new Set()
-  /** By which a socket or a session leads to its connection: quicker than a map. */
-  readonly #key: symbol = Symbol('connection')
+  /** The connection of each socket and session. */
+  readonly #byPart: WeakMap<object, Connection> = new WeakMap()
   /** The connection that the server is just told of: its session is made meanwhile. */
   #arriving: Connection | undefined
   #opened = 0
@@ -253,7 +253,7 @@ export class Connections {
     }
     this.#opened += 1
     this.#connections.add(connection)
-    this.#lead(socket, connection)
+    this.#byPart.set(socket, connection)
     this.#arriving = connection
     this.#onOpened(connection)
     // Not once(): what removes it again costs more than it saves, as each closes once.
@@ -270,14 +270,14 @@ export class Connections {
     const connection = [...this.#connections].find(({ socket }) => haveSamePeer(socket, stream))
     if (connection === undefined) return
     connection.stream = stream
-    this.#lead(stream, connection)
+    this.#byPart.set(stream, connection)
     this.#arriving = connection
   }
 
   #joined(session: Http2Session): void {
     if (this.#arriving === undefined) return
     this.#arriving.session = session
-    this.#lead(session, this.#arriving)
+    this.#byPart.set(session, this.#arriving)
   }
 
   #streamed(stream: ServerHttp2Stream, headers: Record<string, string>): void {
@@ -288,7 +288,7 @@ export class Connections {
   #requested(request: IncomingMessage, response: ServerResponse): Connection | undefined {
     // HTTP/2 has announced the same request as a stream.
     if (request.httpVersionMajor >= 2) return undefined
-    const connection = this.#of(request.socket)
+    const connection = this.#byPart.get(request.socket)
     if (connection === undefined) return undefined
     this.#settle(connection)
     connection.answer = response
@@ -311,7 +311,7 @@ export class Connections {
     part: Socket | Http2Session,
     what: Pick<Exchange, 'method' | 'path'> & Partial<Pick<Exchange, 'answer' | 'webSocket'>>,
   ): void {
-    const connection = this.#of(part)
+    const connection = this.#byPart.get(part)
     if (connection === undefined) return
     this.#settle(connection)
     this.#follow(connection, {
@@ -340,15 +340,6 @@ export class Connections {
       answer,
       webSocket: undefined,
     })
-  }
-
-  #lead(part: Socket | Http2Session, connection: Connection): void {
-    Object.defineProperty(part, this.#key, { value: connection })
-  }
-
-  /** None of what is told of without a connection, as tools do that ask an app without a server. */
-  #of(part: Socket | Http2Session | undefined): Connection | undefined {
-    return (part as Record<symbol, Connection | undefined> | undefined)?.[this.#key]
   }
 
   #follow(connection: Connection, exchange: Exchange): void {
