@@ -121,7 +121,9 @@ test('Vite starts its server anew when it is configured otherwise, on the same p
   await using server = await serve({ command: ['vite', folder], cwd })
   expect((await server.fetch('/moved/')).headers.get('by')).toBe(null)
   const config = { base: '/moved/', server: { headers: { by: 'the new one' } } }
-  await writeFile(file, `export default ${JSON.stringify(config)}`)
+  // At once: Vite may read a file that is not yet written.
+  await writeFile(`${file}.new`, `export default ${JSON.stringify(config)}`)
+  await rename(`${file}.new`, file)
   await vi.waitFor(
     async () => {
       expect((await server.fetch('/moved/')).headers.get('by')).toBe('the new one')
