@@ -1,12 +1,9 @@
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { expect, onTestFailed, onTestFinished, test } from 'vitest'
 import { carriersOf, within } from './orphans/processes.ts'
-import { clean, copyProject } from './run-project.ts'
+import { copyProject, runNode } from './run-project.ts'
 
 const root = join(import.meta.dirname, '..')
 const JEST = 'node_modules/jest/bin/jest.js'
@@ -21,20 +18,7 @@ async function run(
   const { folder, remove } = await copyProject(project)
   onTestFinished(remove)
   const mark = randomUUID()
-  const child = spawn(process.execPath, args, {
-    cwd: folder,
-    env: { ...clean(process.env), ...env, TEST_MARK: mark },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 100_000,
-    killSignal: 'SIGKILL',
-  })
-  const exited = once(child, 'exit') as Promise<[number | null]>
-  const [[exitCode], ...printed] = await Promise.all([
-    exited,
-    text(child.stdout),
-    text(child.stderr),
-  ])
-  const output = printed.join('\n')
+  const { exitCode, output } = await runNode(args, folder, { ...env, TEST_MARK: mark })
   onTestFailed(() => console.error(output))
   const isNothingLeft = await within(3_000, () => carriersOf([mark]).length === 0)
   return { exitCode, output, isNothingLeft }

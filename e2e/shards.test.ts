@@ -1,43 +1,14 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { cp, mkdir, readFile, readdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import type { JSONReport } from '@playwright/test/reporter'
 import { expect, onTestFinished, test } from 'vitest'
 import { openMeeting } from './meeting.ts'
-import { clean, copyProject } from './run-project.ts'
+import { copyProject, runNode } from './run-project.ts'
 
 const SHARDS = [1, 2, 3, 4]
 const playwright = createRequire(import.meta.url).resolve('@playwright/test/cli')
 const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
-
-interface Run {
-  readonly exitCode: number | null
-  readonly output: string
-}
-
-async function run(
-  args: readonly string[],
-  cwd: string,
-  env: Readonly<Record<string, string>> = {},
-): Promise<Run> {
-  const child = spawn(process.execPath, args, {
-    cwd,
-    env: { ...clean(process.env), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 100_000,
-    killSignal: 'SIGKILL',
-  })
-  const exited = once(child, 'exit') as Promise<[number | null]>
-  const [[exitCode], ...printed] = await Promise.all([
-    exited,
-    text(child.stdout),
-    text(child.stderr),
-  ])
-  return { exitCode, output: printed.join('\n') }
-}
 
 async function project(name: string): Promise<string> {
   const { folder, remove } = await copyProject(name)
@@ -51,7 +22,7 @@ test('four shards of Playwright at once have servers of their own, and one repor
 
   const runs = await Promise.all(
     SHARDS.map((shard) =>
-      run(
+      runNode(
         [playwright, 'test', `--shard=${shard}/4`, '--reporter=blob', `--output=results-${shard}`],
         cwd,
         { MEETING_URL: meeting.url, PLAYWRIGHT_BLOB_OUTPUT_DIR: `blob-${shard}` },
@@ -68,7 +39,7 @@ test('four shards of Playwright at once have servers of their own, and one repor
       await cp(join(cwd, `blob-${shard}`, file), join(cwd, 'blobs', `${shard}-${file}`))
     }
   }
-  const merged = await run([playwright, 'merge-reports', '--reporter=json', 'blobs'], cwd, {
+  const merged = await runNode([playwright, 'merge-reports', '--reporter=json', 'blobs'], cwd, {
     PLAYWRIGHT_JSON_OUTPUT_FILE: 'report.json',
   })
   expect(merged.exitCode).toBe(0)
@@ -85,7 +56,7 @@ test('four shards of Vitest at once have servers of their own, and one report', 
 
   const runs = await Promise.all(
     SHARDS.map((shard) =>
-      run(
+      runNode(
         [
           vitest,
           'run',
@@ -105,7 +76,7 @@ test('four shards of Vitest at once have servers of their own, and one report', 
   ])
   const urls = runs.flatMap(({ output }) => output.match(/served at \S+/g) ?? [])
   expect(new Set(urls).size).toBe(4)
-  const merged = await run(
+  const merged = await runNode(
     [vitest, 'run', '--merge-reports=blobs', '--reporter=json', '--outputFile.json=report.json'],
     cwd,
   )
