@@ -2,10 +2,11 @@
 // A command round a server that is ready at once, from the start of all to the end of all: by hand, by portzero and by what npm has.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import net from 'node:net'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { runByHand } from './command/by-hand.js'
+import { freePort } from './lib/free-port.js'
+import { inRandomOrder } from './lib/order.js'
 import { quantile } from './lib/statistics.js'
 import { machine } from './lib/table.js'
 
@@ -81,24 +82,4 @@ async function startServer(env) {
   const url = `http-get://127.0.0.1:${port}`
   const args = [`node ${server}`, url, COMMAND.join(' ')]
   await node([startServerAndTest, ...args], { ...env, PORT: port })
-}
-
-/** Picked, and bound later by somebody else, as these need a number. */
-async function freePort() {
-  const holder = net.createServer().listen(0, '127.0.0.1')
-  await once(holder, 'listening')
-  const { port } = /** @type {net.AddressInfo} */ (holder.address())
-  holder.close()
-  return port
-}
-
-/**
- * @template T
- * @param {readonly T[]} all
- */
-function inRandomOrder(all) {
-  return all
-    .map((one) => ({ one, rank: Math.random() }))
-    .toSorted((a, b) => a.rank - b.rank)
-    .map(({ one }) => one)
 }

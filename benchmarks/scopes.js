@@ -5,10 +5,11 @@ import { once } from 'node:events'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePort } from './lib/free-port.js'
+import { inRandomOrder } from './lib/order.js'
 import { compare, quantile } from './lib/statistics.js'
 import { machine, printTable } from './lib/table.js'
 
@@ -26,7 +27,7 @@ const starts = { plain: [], webServer: [], worker: [], slot: [], run: [] }
 
 console.log(machine())
 for (let round = 1; round <= ROUNDS; round += 1) {
-  for (const side of inRandomOrder()) {
+  for (const side of inRandomOrder(SIDES)) {
     const run = await runSuite(side)
     seconds[side].push(run.seconds)
     starts[side].push(run.starts)
@@ -82,21 +83,4 @@ async function runSuite(side) {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-/** As webServer must be told one: picked, and then bound by another. */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-/** @returns {Side[]} */
-function inRandomOrder() {
-  return SIDES.map((side) => ({ side, at: Math.random() }))
-    .toSorted((a, b) => a.at - b.at)
-    .map(({ side }) => side)
 }

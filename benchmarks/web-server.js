@@ -4,10 +4,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './lib/free-port.js'
 import { compare } from './lib/statistics.js'
 import { machine, printTable } from './lib/table.js'
 
@@ -67,14 +67,4 @@ async function measure(side) {
   )
   await rm(folder, { recursive: true })
   return Number(body) - Number(listening)
-}
-
-/** Playwright wants to know it before. */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -2,11 +2,11 @@
 // Each runtime as it is started without portzero, and with it.
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import net from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { serve } from 'portzero'
+import { freePort } from '../lib/free-port.js'
 import { findPython } from '../../scripts/asgi.js'
 
 /**
@@ -80,13 +80,4 @@ async function served(target, options) {
 async function kill(child) {
   child.kill()
   await once(child, 'exit')
-}
-
-/** Picked, and bound later by somebody else: what portzero does not do. */
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = /** @type {net.AddressInfo} */ (server.address())
-  server.close()
-  return port
 }

@@ -1,4 +1,7 @@
 // @ts-check
+import { inRandomOrder } from './order.js'
+
+const SIDES = /** @type {const} */ (['bare', 'portzero'])
 
 /** @typedef {'bare' | 'portzero'} Side */
 
@@ -37,15 +40,10 @@ export async function measurePairs({ rounds, pairs, seconds }, open) {
     const subjects = { bare, portzero }
     const end = performance.now() + seconds * 1000
     for (let pair = 1; pair <= pairs && performance.now() < end; pair += 1) {
-      for (const side of inRandomOrder()) samples[side].push(await subjects[side].measure())
+      for (const side of inRandomOrder(SIDES)) samples[side].push(await subjects[side].measure())
     }
     bare.end()
     portzero.end()
   }
   return samples
-}
-
-/** @returns {Side[]} */
-function inRandomOrder() {
-  return Math.random() < 0.5 ? ['bare', 'portzero'] : ['portzero', 'bare']
 }
