@@ -33,14 +33,13 @@ export const TELL = "where it is told its port, such as { command, env: { PORT: 
 /** The option that has a Node program load what catches its `listen()`, as it stands in NODE_OPTIONS. */
 const PRELOAD = `--require=${JSON.stringify(REGISTER)}`
 
-/** The environment of a program that inherits the socket `fd`, and a channel, as {@link FIRST} says. */
+/** The environment of a program that inherits a socket and a channel, as {@link FIRST} says. */
 export function announce(
-  fd: number,
-  { port, isTold }: Pick<HandedOver, 'port' | 'isTold'>,
+  socket: Pick<HandedOver, 'inode' | 'port' | 'isTold'>,
   nodeOptions: string | undefined,
 ): Record<string, string> {
   return {
-    [VARIABLE]: asText({ ...FIRST, inode: inodeOf(fd) ?? -1, port, isTold }),
+    [VARIABLE]: asText({ ...FIRST, ...socket }),
     NODE_OPTIONS: withPreload(nodeOptions),
   }
 }

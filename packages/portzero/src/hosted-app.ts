@@ -122,20 +122,22 @@ export class HostedApp {
 
   async #load(context: () => FactoryContext): Promise<Given> {
     const target = this.#target
-    const build = (factory: Factory): Promise<unknown> =>
-      attempt(`The factory failed${hintFor(factory)}`, () =>
-        this.#capture.run(() => factory(context())),
-      )
-    const settle = (promise: PromiseLike<unknown>): Promise<unknown> =>
-      attempt('The promise that the module exports was rejected', () =>
-        Promise.race([promise, this.#capture.whenCaught()]),
-      )
+    const means = {
+      build: (factory: Factory) =>
+        attempt(`The factory failed${hintFor(factory)}`, () =>
+          this.#capture.run(() => factory(context())),
+        ),
+      settle: (promise: PromiseLike<unknown>) =>
+        attempt('The promise that the module exports was rejected', () =>
+          Promise.race([promise, this.#capture.whenCaught()]),
+        ),
+    }
     switch (target.kind) {
       case 'factory':
-        return findApp(await build(target.factory), { build, settle })
+        return findApp(await means.build(target.factory), means)
       case 'module': {
         const load = (): Promise<unknown> => loadModule(target.location, target.fresh)
-        return findApp(await this.#capture.run(load), { build, settle })
+        return findApp(await this.#capture.run(load), means)
       }
       default:
         return { app: target, wrapped: false, description: 'an app' }

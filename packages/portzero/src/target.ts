@@ -139,7 +139,8 @@ interface Means {
 }
 
 /**
- * Finds the app in what a factory returned or a module exports. Throws `INVALID_TARGET` or `RESPONSE_FROM_FACTORY` for what can neither be nor hold an app.
+ * Finds the app in what a factory returned or a module exports. Throws `INVALID_TARGET` or `RESPONSE_FROM_FACTORY` for what can
+ * neither be nor hold an app.
  */
 export async function findApp(result: unknown, means: Means): Promise<Given> {
   const description = describe(result)
@@ -163,8 +164,8 @@ export async function findApp(result: unknown, means: Means): Promise<Given> {
     if (isPromise(value)) {
       const settled = await means.settle(value)
       // What else it may give, such as an address, is no app.
-      const inner = typeof settled === 'object' ? await findApp(settled, means) : undefined
-      const found = inner?.app ?? identifyApp(settled)
+      const found =
+        typeof settled === 'object' ? (await findApp(settled, means)).app : identifyApp(settled)
       if (found !== undefined) return { app: found, wrapped: true, description }
       continue
     }

@@ -101,13 +101,13 @@ async function beginOnSocket(
   }
   // Before another turn of the event loop, in which this process would accept connections.
   const nodeOptions = plan.added['NODE_OPTIONS'] ?? process.env['NODE_OPTIONS']
-  const announced = announce(socket.fd, { port: socket.port, isTold }, nodeOptions)
-  const inode = inodeOf(socket.fd)
+  const inode = inodeOf(socket.fd) ?? -1
+  const announced = announce({ inode, port: socket.port, isTold }, nodeOptions)
   const spawning = spawn(plan, address, announced, [socket.fd, 'pipe'])
   socket.close()
   const owned = await spawning
   const line = channelOver<Order, Report>(owned.child.stdio[FIRST.channel] as Duplex)
-  const channel = answered(line, () => inode !== undefined && isUnclaimed(inode))
+  const channel = answered(line, () => isUnclaimed(inode))
   // A Node program says itself when it listens. What is asked of another waits in the queue until that takes it.
   const listening = plan.isNode ? saysThatItCannot(owned) : answers(address.port, host, owned)
   const asked = { ...settings, port: address.port }
