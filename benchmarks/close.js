@@ -10,11 +10,24 @@ console.log(machine())
 
 console.log('\nHTTP/1.1\n')
 const rows = await measure(columns.http1, closersFor(1))
-printTable(columns.http1, rows, { name: 'server.close()', ms: 1.8 })
+printTable(columns.http1, rows, {
+  'server.close()': 1.8,
+  '+ closeIdleConnections()': 2.2,
+  '+ closeAllConnections()': 1.7,
+  'http-terminator': 1.8,
+  stoppable: 2,
+  'http-graceful-shutdown': 3,
+  terminus: 2.9,
+  'fastify.close()': 2.3,
+  'fastify, forceClose': 2.3,
+  'srvx close()': 1.6,
+  'srvx close(true)': 1.7,
+  'hono serve().close()': 2.2,
+})
 
 console.log('\nHTTP/2 over TLS\n')
 const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }])
 const sessions = await measure(columns.http2, closersFor(2), { key, cert })
-printTable(columns.http2, sessions, { name: 'server.close(), session.close()', ms: 0.7 })
+printTable(columns.http2, sessions, { 'server.close(), session.close()': 0.7 })
 
 console.log(`\n${machine()}`)

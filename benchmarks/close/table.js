@@ -1,11 +1,12 @@
 // @ts-check
+import { quantile } from '../lib/statistics.js'
 
 /** @typedef {import('./cell.js').Cell} Cell */
 /** @typedef {import('./columns.js').Column} Column */
 
 /**
- * What the goals were set by: what this closer took in the first column, on a machine with nothing else to do.
- * @typedef {{ name: string, ms: number }} Yardstick
+ * What the goals were set by: what the others took in the first column, on a machine with nothing else to do, in ms.
+ * @typedef {Readonly<Record<string, number>>} Yardstick
  */
 
 /**
@@ -36,7 +37,7 @@ export function printTable(columns, rows, yardstick) {
     `tries: ${range(ours)}, of the others ${range(others.filter((cell) => !cell.isSettled))}, of what is slow 1`,
   )
   console.log(
-    `slower than where the goals were set: ${slowness.toFixed(1)} times, by ${yardstick.name}`,
+    `slower than where the goals were set: ${slowness.toFixed(1)} times, by ${Object.keys(yardstick).join(', ')}`,
   )
 }
 
@@ -44,9 +45,9 @@ export function printTable(columns, rows, yardstick) {
  * @param {Yardstick} yardstick
  * @param {Map<string, Cell[]>} rows
  */
-function slownessBy({ name, ms }, rows) {
-  const [cell] = rows.get(name) ?? []
-  return Math.max(1, (cell?.ms ?? ms) / ms)
+function slownessBy(yardstick, rows) {
+  const ratios = Object.entries(yardstick).map(([name, ms]) => (rows.get(name)?.[0]?.ms ?? ms) / ms)
+  return Math.max(1, quantile(ratios))
 }
 
 /**

@@ -3,7 +3,7 @@
 import { Child } from '../lib/child.js'
 import { measurePairs } from '../lib/pairs.js'
 import { compare } from '../lib/statistics.js'
-import { load } from './load.js'
+import { rowsOf, underLoad } from './under-load.js'
 
 /** @typedef {import('../lib/pairs.js').Side} Side */
 /** @typedef {import('../lib/pairs.js').Extent} Extent */
@@ -16,11 +16,7 @@ const CYCLES = new URL('cycles.js', import.meta.url)
 const COLD = new URL('cold.js', import.meta.url)
 const SERVER = new URL('server.js', import.meta.url)
 
-const CONNECTIONS = 16
-
 const ms = (/** @type {number} */ value) => `${value.toFixed(value < 10 ? 2 : 1)} ms`
-const µs = (/** @type {number} */ value) => `${value.toFixed(1)} µs`
-const perSecond = (/** @type {number} */ value) => `${value.toFixed(0)} /s`
 
 /**
  * @typedef {object} Subject what a row is about
@@ -45,7 +41,7 @@ export async function warm(subject, how) {
     await child.ask(warmUp)
     return { measure: () => child.ask(burst), end: () => child.end() }
   })
-  return [row(subject, '', compare(bare, portzero), ms, subject.target)]
+  return [row(subject, compare(bare, portzero))]
 }
 
 /**
@@ -59,38 +55,23 @@ export async function fresh(subject, extent) {
     measure: () => new Child(COLD, [subject.app, actual(subject, side)]).ask(),
     end: () => {},
   }))
-  return [row(subject, '', compare(bare, portzero), ms, subject.target)]
+  return [row(subject, compare(bare, portzero))]
 }
 
 /**
- * Answers a second, and the CPU time that the server needs for each: that is disturbed less by other work of the machine.
+ * Answers a second, and the CPU time that the server needs for each.
  * @param {Subject} subject
  * @param {Extent & { burst: number }} how seconds of each burst
  * @returns {Promise<Row[]>}
  */
 export async function loaded(subject, how) {
-  const { bare, portzero } = await measurePairs(how, async (side) => {
+  const pairs = await measurePairs(how, async (side) => {
     /** @type {Child<number>} */
     const child = new Child(SERVER, [subject.app, actual(subject, side)])
-    const port = await child.ask()
-    const ask = (/** @type {number} */ seconds) => load(port, { connections: CONNECTIONS, seconds })
-    await ask(0.7)
-    const measure = async () => {
-      const before = await child.ask(0)
-      const { count, seconds } = await ask(how.burst)
-      return { rate: count / seconds, cpu: ((await child.ask(0)) - before) / count }
-    }
+    const measure = await underLoad(child, await child.ask(), how.burst)
     return { measure, end: () => child.end() }
   })
-  const comparison = (/** @type {'rate' | 'cpu'} */ figure) =>
-    compare(
-      bare.map((sample) => sample[figure]),
-      portzero.map((sample) => sample[figure]),
-    )
-  return [
-    row(subject, ', answers', comparison('rate'), perSecond, subject.target),
-    row(subject, ', CPU an answer', comparison('cpu'), µs),
-  ]
+  return rowsOf(subject, pairs)
 }
 
 /**
@@ -103,12 +84,9 @@ function actual({ control = false }, side) {
 
 /**
  * @param {Subject} subject
- * @param {string} figure
  * @param {Row['measured']} measured
- * @param {Row['show']} show
- * @param {Row['target']} [target]
  * @returns {Row}
  */
-function row({ name }, figure, measured, show, target) {
-  return { name: name + figure, measured, show, ...(target && { target }) }
+function row({ name, target }, measured) {
+  return { name, measured, show: ms, ...(target && { target }) }
 }

@@ -412,8 +412,9 @@ function end(connection: Connection, { ours, startedAt }: Closing): void {
   // Not until now: a process that has stood still meanwhile has not seen what its clients have sent.
   const sinceUse = Math.max(0, startedAt - (connection.usedAt ?? -Infinity))
   if (sinceUse < LINGER) {
-    const close = connection.session === undefined ? linger : dismiss
-    return close(connection, LINGER - sinceUse)
+    const ms = LINGER - sinceUse
+    if (connection.session === undefined) return linger(connection, ms)
+    return void setTimeout(() => void dismiss(connection), ms)
   }
   if (connection.session === undefined) connection.socket.destroy()
   else giveUp(connection)
@@ -442,19 +443,20 @@ async function dismissWhenRead(connection: Connection): Promise<void> {
   const { exchanges, session, endingSince } = connection
   const [oldest] = exchanges
   if (oldest !== undefined && oldest.startedAt <= endingSince) return
-  const unread = setTimeout(() => dismiss(connection, 0), LINGER)
+  const unread = setTimeout(() => void dismiss(connection), LINGER)
   // A ping overtakes the end of an answer that is given in the same turn.
   await turns(1)
   if (session === undefined || session.destroyed) return clearTimeout(unread)
   session.ping(() => {
     clearTimeout(unread)
-    dismiss(connection, 0)
+    void dismiss(connection)
   })
 }
 
-/** Ends a session after `ms`. */
-function dismiss(connection: Connection, ms: number): void {
-  setTimeout(() => void turns(TURNS).then(() => giveUp(connection)), ms)
+/** Ends a session, once what is on its way has come. */
+async function dismiss(connection: Connection): Promise<void> {
+  await turns(TURNS)
+  giveUp(connection)
 }
 
 /** Tells the client of a session to go. Where it stays, though nothing is in flight any more, the session is ended without it. */

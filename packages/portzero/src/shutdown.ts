@@ -3,7 +3,7 @@ import type { Client } from './client.ts'
 import type { Connections } from './connections.ts'
 import { settlesWithin } from './deadline.ts'
 import type { BoundSocket } from './socket.ts'
-import { TURNS, turns } from './turns.ts'
+import { turns } from './turns.ts'
 import type { Blocker } from './types.ts'
 
 /** Work of the app's own to do when all answers are given. */
@@ -21,6 +21,12 @@ export interface Serving {
   readonly connections: Connections
   readonly client: OwnClient
 }
+
+/**
+ * Turns of the event loop in which all is read that was sent before: what is left of the one that runs, and a whole one. An answer that a
+ * client has yet to read does not count: the connection of that is kept for a while.
+ */
+const ARRIVAL = 2
 
 /** How long clients that connect all the time are taken in while closing, in ms. */
 const BACKLOG = 25
@@ -66,7 +72,7 @@ async function arrival(
   let seen: number
   do {
     seen = connections.count
-    await turns(TURNS)
+    await turns(ARRIVAL)
   } while (connections.count > seen && performance.now() - startedAt < Math.min(BACKLOG, left()))
 }
 
