@@ -7,7 +7,7 @@ import { InlineLife } from './runtimes/inline.ts'
 
 const governor = new Governor(channelToOwner(), {
   start: async ({ location, settings, fd }) => {
-    const target = { kind: 'module', location, fresh: false } as const
+    const target = { kind: 'module', location, isAlone: true } as const
     const address = fd === undefined ? { port: settings.port } : { fd }
     const life = await InlineLife.begin(target, { ...settings, ready: undefined }, address, () =>
       governor.changed(),

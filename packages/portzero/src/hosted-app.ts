@@ -16,7 +16,7 @@ export class HostedApp {
   readonly #target: HostableTarget
   readonly #protocol: Protocol
   readonly #watch: (server: NodeServer) => void
-  readonly #capture: ListenCapture = new ListenCapture((server) => this.#put(server))
+  readonly #capture: ListenCapture
   /** Given by `start()`. */
   #socket!: BoundSocket
   #given: Given | undefined
@@ -30,6 +30,8 @@ export class HostedApp {
     this.#target = target
     this.#protocol = protocol
     this.#watch = watch
+    const isAlone = target.kind === 'module' && target.isAlone
+    this.#capture = new ListenCapture((server) => this.#put(server), isAlone)
   }
 
   /**
@@ -136,7 +138,7 @@ export class HostedApp {
       case 'factory':
         return findApp(await means.build(target.factory), means)
       case 'module': {
-        const load = (): Promise<unknown> => loadModule(target.location, target.fresh)
+        const load = (): Promise<unknown> => loadModule(target.location, !target.isAlone)
         return findApp(await this.#capture.run(load), means)
       }
       default:

@@ -9,10 +9,13 @@ type Listen = (this: net.Server, ...args: unknown[]) => net.Server
 const listen = net.Server.prototype.listen as Listen
 const loads: AsyncLocalStorage<ListenCapture> = new AsyncLocalStorage()
 const tracked: Set<ListenCapture> = new Set()
+/** The load of a thread or process that runs nothing else. */
+let alone: ListenCapture | undefined
 
 /**
  * Catches the `listen()` of an app that starts itself, and puts it on a socket of ours. Only what the load itself starts, before or
- * after an `await`, is caught: it is told by its asynchronous context, so other servers of the process stay as they are.
+ * after an `await`, is caught: it is told by its asynchronous context, so other servers of the process stay as they are. In a thread or process
+ * of its own, all that is started is.
  *
  * A server that asks for a fixed port is caught at once. One that asks for port 0 may just as well be a helper, such as a mock
  * of another API: it gets a port of its own, and is remembered in `helper`.
@@ -25,19 +28,26 @@ export class ListenCapture {
   /** The first server that asked for port 0. */
   helper: NodeServer | undefined
   readonly #put: (server: NodeServer) => void
+  readonly #isAlone: boolean
   readonly #others: Set<net.Server> = new Set()
   #state: 'loading' | 'loaded' | 'ended' = 'loading'
   #onStarted: (server: NodeServer) => void = () => {}
   #onCaught: () => void = () => {}
 
-  /** `put` puts a server on the socket. */
-  constructor(put: (server: NodeServer) => void) {
+  /** `put` puts a server on the socket. `isAlone`: what this thread or process starts is started by this load. */
+  constructor(put: (server: NodeServer) => void, isAlone: boolean) {
     this.#put = put
+    this.#isAlone = isAlone
   }
 
   /** Runs `load`. What it starts to listen is caught until `loaded()` or `end()` is called. */
   run<T>(load: () => T): T {
     net.Server.prototype.listen = capturingListen as typeof net.Server.prototype.listen
+    if (this.#isAlone) {
+      // Following contexts takes longer than all else that is ours.
+      standAlone(this)
+      return load()
+    }
     if (tracked.size === 0) process.on('exit', tellWhoExits)
     tracked.add(this)
     return loads.run(this, load)
@@ -56,8 +66,7 @@ export class ListenCapture {
   /** The load is over: from now on nothing is caught. */
   loaded(): void {
     this.#state = 'loaded'
-    tracked.delete(this)
-    if (tracked.size > 0) return
+    if (!tracked.delete(this) || tracked.size > 0) return
     process.off('exit', tellWhoExits)
     // Following contexts costs every promise of the process a little.
     loads.disable()
@@ -104,8 +113,12 @@ interface CutsAll {
   closeAllConnections(): void
 }
 
+function standAlone(load: ListenCapture): void {
+  alone = load
+}
+
 const capturingListen: Listen = function (...args) {
-  const load = loads.getStore()
+  const load = loads.getStore() ?? alone
   return load === undefined ? listen.apply(this, args) : load.listen(this, args)
 }
 

@@ -1,9 +1,7 @@
-import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { PortzeroError, messageOf } from './errors.ts'
 
-const require = createRequire(import.meta.url)
 let loads = 0
 
 /**
@@ -12,10 +10,15 @@ let loads = 0
  */
 export async function loadModule(location: URL | string, fresh: boolean): Promise<unknown> {
   const url = urlOf(location)
-  // The loaders of Node keep a module by its URL, and a CommonJS one by its path.
-  if (url.protocol === 'file:') delete require.cache[fileURLToPath(url)]
   const asked = new URL(url)
-  if (fresh) asked.searchParams.set('portzero', String((loads += 1)))
+  if (fresh) {
+    // The loaders of Node keep a module by its URL, and a CommonJS one by its path.
+    if (url.protocol === 'file:') {
+      const { createRequire } = process.getBuiltinModule('node:module')
+      delete createRequire(url).cache[fileURLToPath(url)]
+    }
+    asked.searchParams.set('portzero', String((loads += 1)))
+  }
   try {
     return (await import(asked.href)) as unknown
   } catch (cause) {

@@ -24,8 +24,8 @@ export type KnownApp =
 export type HostableTarget =
   | KnownApp
   | { kind: 'factory'; factory: Factory }
-  /** `fresh`: it runs anew, also where this process has loaded it before. */
-  | { kind: 'module'; location: URL | string; fresh: boolean }
+  /** `isAlone`: nothing else has run, or will, in this thread or process. Elsewhere a module runs anew, also where it was loaded before. */
+  | { kind: 'module'; location: URL | string; isAlone: boolean }
 
 /** What was handed to `serve()`. */
 export type KnownTarget =
@@ -41,9 +41,9 @@ const ACCEPTED =
 
 /** Says what a target is. Throws `INVALID_TARGET`; and `INVALID_OPTION` or `UNKNOWN_OPTION` for what belongs to a program. Opens nothing. */
 export function identifyTarget(target: unknown): KnownTarget {
-  if (target instanceof URL) return { kind: 'module', location: target, fresh: true }
+  if (target instanceof URL) return { kind: 'module', location: target, isAlone: false }
   if (typeof target === 'string' && target !== '') {
-    return { kind: 'module', location: target, fresh: true }
+    return { kind: 'module', location: target, isAlone: false }
   }
   const app = identifyApp(target)
   if (app !== undefined) return app

@@ -1,7 +1,5 @@
-import { createRequire } from 'node:module'
 import type * as Undici from 'undici'
 
-const require = createRequire(import.meta.url)
 let loaded: typeof Undici | undefined
 
 /**
@@ -13,5 +11,6 @@ export function undici(): typeof Undici {
   // Makes Node load its own `fetch`, with an agent of its own: an undici that is loaded before puts its agent there, and
   // whatever the app and the tests fetch would go through that.
   void globalThis.Response
-  return (loaded = require('undici') as typeof Undici)
+  const { createRequire } = process.getBuiltinModule('node:module')
+  return (loaded = createRequire(import.meta.url)('undici') as typeof Undici)
 }

@@ -1,6 +1,7 @@
 import http from 'node:http'
 import net from 'node:net'
 import Fastify from 'fastify'
+import undici from 'undici'
 import { PortzeroError, serve } from 'portzero'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { answers, failure, gate } from './support.ts'
@@ -47,6 +48,22 @@ function counting(): {
 }
 
 const GRACE = 5_000
+
+/** Clients of this process that keep their connections, and know nothing of the server. */
+const keeping: [string, (url: string) => Promise<string>][] = [
+  ['fetch', async (url) => (await fetch(url)).text()],
+  ['undici', async (url) => (await undici.request(url)).body.text()],
+  [
+    'http.get()',
+    (url) =>
+      new Promise((resolve, reject) => {
+        const request = http.get(url, (response) => {
+          response.setEncoding('utf8').once('data', resolve).resume()
+        })
+        request.once('error', reject)
+      }),
+  ],
+]
 
 describe('closes at once, without waiting for the grace', () => {
   test.each([
@@ -144,6 +161,18 @@ describe('loses no answer', () => {
       const report = await server.close()
       expect(await Promise.all(sent)).toEqual(['ok', 'ok', 'ok', 'ok', 'ok'])
       expect(report.outcome).toBe('graceful')
+    },
+  )
+
+  test.each(keeping)(
+    'to what %s was asked just before, over a connection that has rested',
+    async (_what, client) => {
+      const server = await serve({ fetch: () => new Response('ok') })
+      await client(server.url)
+      await new Promise((resolve) => setTimeout(resolve, 40))
+      const asked = client(server.url)
+      expect((await server.close()).outcome).toBe('graceful')
+      expect(await asked).toBe('ok')
     },
   )
 
