@@ -20,7 +20,7 @@ export type Order =
       readonly grace: number
       readonly ports: number[]
     }
-  | { readonly type: 'resume' | 'idle'; readonly id: number }
+  | { readonly type: 'resume' | 'idle' | 'hear'; readonly id: number }
   | { readonly type: 'test'; readonly title: string | undefined }
   | { readonly type: 'cut' | 'exit' }
 

@@ -128,6 +128,8 @@ export class Governor {
       case 'idle':
         await server.idle()
         return undefined
+      case 'hear':
+        return undefined
       default:
         return this.#means.held?.(order)
     }

@@ -99,9 +99,10 @@ export class Live implements LiveServer {
     this.#life.test = title
   }
 
-  /** Says which tests are running. Where it is several, nothing tells which of them asks. */
+  /** Says which tests are running. Where it is several, nothing tells which of them asks. Resolves when that is known, also to one elsewhere. */
   async tests(titles: readonly string[]): Promise<void> {
     this.test = titles.length === 1 ? titles[0] : undefined
+    await this.#life.hear?.()
   }
 
   async restart(options: RestartOptions = {}): Promise<CloseReport> {

@@ -31,6 +31,19 @@ test('a server that dies fails the test that was running, and all later ones', a
   expect((await failure(followTest(definition, 'third'))).message).toBe(error.message)
 })
 
+test.each(['thread', 'process'] as const)(
+  'a server in a %s that has reset its connections, and is not gone yet, fails the test that was running',
+  async (isolation) => {
+    const slow = new URL('../../../fixtures/misbehaving/resets-before-it-dies.js', import.meta.url)
+    const definition = define(slow, { isolation, name: 'slow' })
+    const { server, release } = await acquire(definition, place)
+    onTestFinished(async () => void (await release()))
+    const ended = await followTest(definition, 'a test')
+    await expect(fetch(server.url)).rejects.toThrow('fetch failed')
+    expect((await failure(ended())).message).toMatch(/has died.*exit code 7/s)
+  },
+)
+
 test('with restart: between-tests the next test has a new one on the same port', async () => {
   const { server, definition } = await acquired({ name: 'phoenix', restart: 'between-tests' })
   const { pid, url } = server

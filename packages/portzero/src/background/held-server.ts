@@ -98,7 +98,7 @@ export class HeldServer {
       // It was given up meanwhile.
       if (this.#ending !== undefined) return void (await live.close())
       this.#live = live
-      this.#tellTests()
+      void this.#tellTests()
       this.#note('ready')
       this.#log.event(`listens at ${live.url}`)
       void this.#watch(live)
@@ -184,7 +184,7 @@ export class HeldServer {
     for (const line of this.#log.printed) governor.tell({ type: 'printed', line })
     socket.once('close', () => {
       this.#users.delete(user)
-      this.#tellTests()
+      void this.#tellTests()
     })
     // One that is closing lets go of it soon.
     if (this.#ending === undefined) this.#introduce(governor)
@@ -220,7 +220,7 @@ export class HeldServer {
   async #obey(user: User, order: HeldOrder): Promise<CloseReport | undefined> {
     if (order.type === 'tests') {
       user.titles = order.titles
-      this.#tellTests()
+      await this.#tellTests()
       return undefined
     }
     const restarting = this.#restarting.then(() => this.#restart(order))
@@ -250,8 +250,8 @@ export class HeldServer {
     }
   }
 
-  #tellTests(): void {
-    void this.#live?.tests([...this.#users].flatMap((user) => user.titles))
+  async #tellTests(): Promise<void> {
+    await this.#live?.tests([...this.#users].flatMap((user) => user.titles))
   }
 
   #note(state: HeldRecord['state']): void {

@@ -75,6 +75,9 @@ const LATE = 250
 /** How long the news that a process has died may come after its connections are reset, in ms. */
 const NEWS = 100
 
+/** How long it is waited for what an app hears, which may be blocked, in ms. */
+const HEARING = 500
+
 /** A life in a thread or process of its own. */
 export class RemoteLife implements Life {
   readonly url: string
@@ -178,6 +181,13 @@ export class RemoteLife implements Life {
     const idle = this.#line?.ask({ type: 'idle' }) ?? this.client.idle()
     // What has ended has nothing in flight, and answers no more.
     await Promise.race([idle, this.#host.exited])
+  }
+
+  async hear(): Promise<void> {
+    if (this.#line === undefined || this.#end !== undefined) return
+    const heard = this.#line.ask({ type: 'hear' })
+    // The connections of one that ends are reset some time before it is gone.
+    await settlesWithin(Promise.race([heard, this.#host.exited]), HEARING)
   }
 
   cut(): void {
