@@ -12,6 +12,11 @@ const tracked: Set<ListenCapture> = new Set()
 /** The load of a thread or process that runs nothing else. */
 let alone: ListenCapture | undefined
 
+/** The load that what runs now belongs to. */
+function current(): ListenCapture | undefined {
+  return loads.getStore() ?? alone
+}
+
 /**
  * Catches the `listen()` of an app that starts itself, and puts it on a socket of ours. Only what the load itself starts, before or
  * after an `await`, is caught: it is told by its asynchronous context, so other servers of the process stay as they are. In a thread or process
@@ -38,19 +43,17 @@ export class ListenCapture {
   constructor(put: (server: NodeServer) => void, isAlone: boolean) {
     this.#put = put
     this.#isAlone = isAlone
+    // oxlint-disable-next-line typescript/no-this-alias -- it is kept, not renamed
+    if (isAlone) alone = this
   }
 
   /** Runs `load`. What it starts to listen is caught until `loaded()` or `end()` is called. */
   run<T>(load: () => T): T {
     net.Server.prototype.listen = capturingListen as typeof net.Server.prototype.listen
-    if (this.#isAlone) {
-      // Following contexts takes longer than all else that is ours.
-      standAlone(this)
-      return load()
-    }
     if (tracked.size === 0) process.on('exit', tellWhoExits)
     tracked.add(this)
-    return loads.run(this, load)
+    // To follow its context would take longer than all else that is ours.
+    return this.#isAlone ? load() : loads.run(this, load)
   }
 
   /** Resolves to the server that the load starts: the one that is caught, or one on a port of its own choice. */
@@ -66,7 +69,8 @@ export class ListenCapture {
   /** The load is over: from now on nothing is caught. */
   loaded(): void {
     this.#state = 'loaded'
-    if (!tracked.delete(this) || tracked.size > 0) return
+    tracked.delete(this)
+    if (tracked.size > 0) return
     process.off('exit', tellWhoExits)
     // Following contexts costs every promise of the process a little.
     loads.disable()
@@ -113,18 +117,14 @@ interface CutsAll {
   closeAllConnections(): void
 }
 
-function standAlone(load: ListenCapture): void {
-  alone = load
-}
-
 const capturingListen: Listen = function (...args) {
-  const load = loads.getStore() ?? alone
+  const load = current()
   return load === undefined ? listen.apply(this, args) : load.listen(this, args)
 }
 
 /** A target that ends the process while it loads ends the tests too: without a word, and perhaps as if all had passed. */
 function tellWhoExits(code: number): void {
-  if (loads.getStore() === undefined) return
+  if (current() === undefined) return
   process.exitCode ||= 1
   console.warn(
     `portzero: The target called process.exit(${code}) while it was loaded, and ended the process that serves it. ` +

@@ -413,6 +413,18 @@ test.each([
   }
 })
 
+test.each(['thread', 'process'] as const)(
+  'a module that ends its %s while it loads is told of, and that has failed',
+  async (isolation) => {
+    const file = join(await temporaryFolder(), 'exits.mjs')
+    await writeFile(file, 'await null\nprocess.exit(0)')
+    const error = await failure(serve(file, { isolation }))
+    expect(error.code).toBe('START_FAILED')
+    expect(error.message).toContain('The target called process.exit(0) while it was loaded')
+    expect(error.message).toContain('with exit code 1')
+  },
+)
+
 test('a thread or process that dies while it is restarted says so', async () => {
   const file = join(await temporaryFolder(), 'app.mjs')
   const exits = 'setTimeout(() => process.exit(7), 50)'
