@@ -3,7 +3,7 @@
 import { Child } from '../lib/child.js'
 import { measurePairs } from '../lib/pairs.js'
 import { compare } from '../lib/statistics.js'
-import { rowsOf, underLoad } from './under-load.js'
+import { open, rowsOf, underLoad } from './under-load.js'
 
 /** @typedef {import('../lib/pairs.js').Side} Side */
 /** @typedef {import('../lib/pairs.js').Extent} Extent */
@@ -14,7 +14,6 @@ import { rowsOf, underLoad } from './under-load.js'
 // A process for each side, so that neither compiles, collects or replaces anything for the other.
 const CYCLES = new URL('cycles.js', import.meta.url)
 const COLD = new URL('cold.js', import.meta.url)
-const SERVER = new URL('server.js', import.meta.url)
 
 const ms = (/** @type {number} */ value) => `${value.toFixed(value < 10 ? 2 : 1)} ms`
 
@@ -66,9 +65,8 @@ export async function fresh(subject, extent) {
  */
 export async function loaded(subject, how) {
   const pairs = await measurePairs(how, async (side) => {
-    /** @type {Child<number>} */
-    const child = new Child(SERVER, [subject.app, actual(subject, side)])
-    const measure = await underLoad(child, await child.ask(), how.burst)
+    const { child, ports } = await open(subject.app, [actual(subject, side)])
+    const measure = await underLoad(child, ports[0] ?? 0, how.burst)
     return { measure, end: () => child.end() }
   })
   return rowsOf(subject, pairs)

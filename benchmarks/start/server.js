@@ -1,12 +1,17 @@
 // @ts-check
-// Forked by start.js: one server. Says its port, then at each message how much CPU time it has used, in µs.
+// Forked: an app as one side serves it, or as several do. Says their ports, then at each message how much CPU time it has used, in µs.
 import { apps } from './sides.js'
 
-const [app, side] = /** @type {[import('./sides.js').App, import('./sides.js').Side]} */ (
+const [app, ...sides] = /** @type {[import('./sides.js').App, ...import('./sides.js').Side[]]} */ (
   process.argv.slice(2)
 )
-const start = await apps[app][side]()
-const { port } = await start()
+/** @type {number[]} */
+const ports = []
+for (const side of sides) {
+  const start = await apps[app][side]()
+  const { port } = await start()
+  ports.push(port)
+}
 
 process.on('message', () => {
   const { user, system } = process.cpuUsage()
@@ -14,4 +19,4 @@ process.on('message', () => {
 })
 // It would go on listening.
 process.on('disconnect', () => process.exit())
-process.send?.(port)
+process.send?.(ports)

@@ -1,13 +1,26 @@
 // @ts-check
+import { Child } from '../lib/child.js'
 import { compare } from '../lib/statistics.js'
 import { load } from './load.js'
 
 /** @typedef {{ rate: number, cpu: number }} Sample answers a second; CPU time of the server's process for each, in µs */
 
+const SERVER = new URL('server.js', import.meta.url)
 const CONNECTIONS = 16
 
 const µs = (/** @type {number} */ value) => `${value.toFixed(1)} µs`
 const perSecond = (/** @type {number} */ value) => `${value.toFixed(0)} /s`
+
+/**
+ * Serves an app in another process, as each of the sides does. Whoever opens it ends the child.
+ * @param {import('./sides.js').App} app
+ * @param {readonly import('../lib/pairs.js').Side[]} sides
+ */
+export async function open(app, sides) {
+  /** @type {Child<any>} */
+  const child = new Child(SERVER, [app, ...sides])
+  return { child, ports: /** @type {number[]} */ (await child.ask()) }
+}
 
 /**
  * Warms a server up, and resolves to what measures it. The process answers each question with the CPU time that it has used, in µs.
