@@ -40,8 +40,11 @@ interface Connection {
   /** Of that request. The app may change what its request says. */
   path: string
   startedAt: number
+  /** Of a session: what its socket had sent when all that was asked by then was answered and, as far as that is known, read. */
   sentBefore: number
   test: string | undefined
+  /** Of a session: what was answered last. */
+  last: Exchange | undefined
   /** When its last exchange ended; undefined if it had none. */
   usedAt: number | undefined
   /** Set once its closing has begun. */
@@ -54,6 +57,9 @@ interface Connection {
 
 /** An answer of so many bytes is handed over as soon as it is given: the system takes them at once. */
 const SMALL = 16_384
+
+/** So many bytes the system of a client takes while the client does not read: what Linux begins with, and others exceed. */
+const TAKEN = 65_536
 
 /**
  * How long a connection that was just used is kept open while closing, in ms: a client that reuses it may have a request on
@@ -137,13 +143,13 @@ export class Connections {
     const now = performance.now()
     for (const connection of this.#connections) this.#settle(connection)
     return [...this.#connections]
-      .flatMap(({ socket, exchanges }) =>
-        exchanges.map((exchange) => ({
+      .flatMap((connection) =>
+        exchangesOf(connection).map((exchange) => ({
           kind: kindOf(exchange),
           method: exchange.method,
           path: exchange.path,
           ageMs: now - exchange.startedAt,
-          bytesSent: bytesSent(socket) - exchange.sentBefore,
+          bytesSent: bytesSent(connection.socket) - exchange.sentBefore,
           ...(exchange.test !== undefined && { test: exchange.test }),
         })),
       )
@@ -192,7 +198,11 @@ export class Connections {
   async drain(closing: Closing): Promise<void> {
     this.#holdsClose = true
     this.#closing = closing
-    for (const connection of this.#connections) this.#end(connection, closing)
+    for (const connection of this.#connections) {
+      // As few steps as possible for what is often by far the most.
+      if (isAtRest(connection, closing)) connection.socket.destroy()
+      else this.#end(connection, closing)
+    }
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => (this.#onEmpty = resolve))
     }
@@ -200,8 +210,12 @@ export class Connections {
     this.#closing = undefined
   }
 
-  /** Cuts off all connections that are left, as a reset that no client takes for an answer, and says what was lost. */
+  /**
+   * Cuts off all connections that are left, as a reset that no client takes for an answer, and says what was lost. An answer that was
+   * handed over as a whole, and is yet to be read, is not.
+   */
   cut(): InFlight[] {
+    for (const connection of this.#connections) connection.last = undefined
     const lost = this.inFlight()
     for (const { socket, stream, session } of this.#connections) {
       // A session resets its streams itself; a socket that is reset under it would never tell that it closed.
@@ -246,6 +260,7 @@ export class Connections {
       startedAt: 0,
       sentBefore: 0,
       test: undefined,
+      last: undefined,
       usedAt: undefined,
       ending: undefined,
       endingSince: Infinity,
@@ -314,12 +329,14 @@ export class Connections {
     const connection = this.#byPart.get(part)
     if (connection === undefined) return
     this.#settle(connection)
+    const sentBefore = bytesSent(connection.socket)
+    if (connection.exchanges.length === 0) connection.sentBefore = sentBefore
     this.#follow(connection, {
       answer: undefined,
       webSocket: undefined,
       ...what,
       startedAt: performance.now(),
-      sentBefore: bytesSent(connection.socket),
+      sentBefore,
       test: this.test,
     })
     this.#onChange()
@@ -350,6 +367,7 @@ export class Connections {
       const index = exchanges.indexOf(exchange)
       if (index === -1) return
       exchanges.splice(index, 1)
+      connection.last = connection.session && exchange
       connection.usedAt = performance.now()
       this.#ended()
       if (connection.ending === 'when answered' && connection.session !== undefined) {
@@ -391,6 +409,27 @@ function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
   return answer.writableEnded && exchanges.length === 0 && answer.writableLength < SMALL
 }
 
+/** What is in flight on a connection; while it closes also what its client may have yet to read. */
+function exchangesOf(connection: Connection): readonly Exchange[] {
+  const { exchanges, ending, last } = connection
+  if (exchanges.length > 0 || ending === undefined || last === undefined) return exchanges
+  return isUnread(connection) ? [last] : []
+}
+
+/** True if a session may have sent more than its client's system takes: what that has not read would be lost with the connection. */
+function isUnread({ socket, session, sentBefore }: Connection): boolean {
+  return session !== undefined && bytesSent(socket) - sentBefore > TAKEN
+}
+
+/** True if a connection has not been in use for so long that nothing is on its way. */
+function isAtRest(connection: Connection, { ours, startedAt }: Closing): boolean {
+  const { socket, session, exchanges, answer, usedAt = -Infinity } = connection
+  if (session !== undefined || exchanges.length > 0) return false
+  if (answer !== undefined && !answer.destroyed) return false
+  const idleSince = answer === undefined ? usedAt : connection.startedAt
+  return startedAt - idleSince >= LINGER && !ours(socket)
+}
+
 function kindOf({ answer, method }: Exchange): InFlight['kind'] {
   if (answer === undefined || method === 'CONNECT') return 'upgrade'
   return isEventStream(answer) ? 'stream' : 'request'
@@ -408,15 +447,21 @@ function end(connection: Connection, { ours, startedAt }: Closing): void {
   if (ours(connection.socket)) return linger(connection, LINGER)
   connection.ending = 'when answered'
   connection.endingSince = performance.now()
+  const { session, stream } = connection
+  if (session !== undefined) {
+    // Its client has been told by then. Its own end takes it a while, or never comes.
+    stream.once('finish', () => {
+      if (!isUnread(connection)) stream.destroy()
+    })
+  }
   if (connection.exchanges.length > 0) return announceLast(connection)
   // Not until now: a process that has stood still meanwhile has not seen what its clients have sent.
   const sinceUse = Math.max(0, startedAt - (connection.usedAt ?? -Infinity))
-  if (sinceUse < LINGER) {
-    const ms = LINGER - sinceUse
-    if (connection.session === undefined) return linger(connection, ms)
-    return void setTimeout(() => void dismiss(connection), ms)
-  }
-  if (connection.session === undefined) connection.socket.destroy()
+  const ms = LINGER - sinceUse
+  if (session === undefined) return linger(connection, ms)
+  const leave = isUnread(connection) ? dismissWhenRead : dismiss
+  if (ms > 0) setTimeout(() => void leave(connection), ms)
+  else if (isUnread(connection)) void dismissWhenRead(connection)
   else giveUp(connection)
 }
 
@@ -437,18 +482,22 @@ async function afterTurns(connection: Connection): Promise<void> {
 /**
  * Ends a session that has answered what was in flight when closing began, once its client has read that. Not before: it may take all
  * that it has not read for lost when it is told to go, as undici does. Clients answer a ping by themselves, in the turn in which they
- * have read what came before it; of one that does not, no more is waited for than of any other.
+ * have read what came before it; of one that does not, no more is waited for than of any other, if its system has all that was sent.
  */
 async function dismissWhenRead(connection: Connection): Promise<void> {
-  const { exchanges, session, endingSince } = connection
+  const { socket, exchanges, session, endingSince } = connection
   const [oldest] = exchanges
   if (oldest !== undefined && oldest.startedAt <= endingSince) return
-  const unread = setTimeout(() => void dismiss(connection), LINGER)
+  const unread = isUnread(connection)
+    ? undefined
+    : setTimeout(() => void dismiss(connection), LINGER)
   // A ping overtakes the end of an answer that is given in the same turn.
   await turns(1)
   if (session === undefined || session.destroyed) return clearTimeout(unread)
+  const sent = bytesSent(socket)
   session.ping(() => {
     clearTimeout(unread)
+    connection.sentBefore = sent
     void dismiss(connection)
   })
 }
@@ -465,7 +514,7 @@ function giveUp(connection: Connection): void {
   session?.close()
   setTimeout(() => {
     // What is answered meanwhile is on its way.
-    if (exchanges.length > 0 || connection.usedAt !== usedAt) return
+    if (exchanges.length > 0 || connection.usedAt !== usedAt || isUnread(connection)) return
     session?.destroy()
     stream.destroySoon()
   }, LINGER)

@@ -1,8 +1,13 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import http from 'node:http'
+import http2 from 'node:http2'
 import net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import Fastify from 'fastify'
 import undici from 'undici'
 import { PortzeroError, serve } from 'portzero'
+import type { LiveServer } from 'portzero'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { answers, failure, gate } from './support.ts'
 
@@ -192,6 +197,38 @@ describe('loses no answer', () => {
     )
     expect(answer).toMatch(/^HTTP\/1.1 200 OK[^]*ok/i)
     expect((await closing).outcome).toBe('graceful')
+  })
+})
+
+describe('a client of HTTP/2 that has yet to read a large answer', () => {
+  const BYTES = 1_000_000
+
+  test.each([
+    ['that is just being given', async () => {}],
+    [
+      'that was given a while ago',
+      async (server: LiveServer) => {
+        await server.idle()
+        await delay(100)
+      },
+    ],
+  ])('%s gets it, and is named meanwhile', async (_what, wait) => {
+    const app = http2.createServer((_request, response) => void response.end(Buffer.alloc(BYTES)))
+    const server = await serve(app, { grace: GRACE })
+    const client = fork(new URL('reads-in-a-while.js', import.meta.url), [server.url], {
+      stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
+    })
+    onTestFinished(() => void client.kill())
+    await once(client, 'message')
+    const read = once(client, 'message')
+    await wait(server)
+
+    const closing = server.close()
+    await delay(100)
+    expect(server.inFlight()).toMatchObject([{ kind: 'request', method: 'GET', path: '/' }])
+    client.stdin?.end()
+    expect(await closing).toMatchObject({ outcome: 'graceful', blockers: [] })
+    expect(await read).toContain(BYTES)
   })
 })
 
