@@ -366,6 +366,10 @@ export class Connections {
     const ended = (): void => {
       const index = exchanges.indexOf(exchange)
       if (index === -1) return
+      if (connection.ending !== undefined && isStillSent(connection, exchange)) {
+        // Whoever has answered may leave it unread: it has to be read for its end to come.
+        return void exchange.answer.req.once('close', ended).resume()
+      }
       exchanges.splice(index, 1)
       connection.last = connection.session && exchange
       connection.usedAt = performance.now()
@@ -419,6 +423,16 @@ function exchangesOf(connection: Connection): readonly Exchange[] {
 /** True if a session may have sent more than its client's system takes: what that has not read would be lost with the connection. */
 function isUnread({ socket, session, sentBefore }: Connection): boolean {
   return session !== undefined && bytesSent(socket) - sentBefore > TAKEN
+}
+
+/** True if more was answered than a client's system takes, while that client is still sending its request. */
+function isStillSent(
+  { socket, stream }: Connection,
+  exchange: Exchange,
+): exchange is Exchange & { answer: ServerResponse } {
+  const { answer, sentBefore } = exchange
+  if (answer === undefined || !('req' in answer) || stream.destroyed) return false
+  return isComing(answer.req) && bytesSent(socket) - sentBefore > TAKEN
 }
 
 /** True if a connection has not been in use for so long that nothing is on its way. */
@@ -526,7 +540,27 @@ function announceLast(connection: Connection): void {
   if (answer === undefined || !('setHeader' in answer)) return
   // An answer that is on its way already cannot say so, and its client may ask again as soon as it has it.
   if (answer.headersSent) connection.untold = answer.writableEnded && !isEventStream(answer)
+  else if (isComing(answer.req)) announceLater(connection, answer)
   else answer.setHeader('connection', 'close')
+}
+
+/**
+ * The same, if the whole request has come by the time of the answer. If not, Node would end the connection behind the answer, and what
+ * comes then would be answered with a reset.
+ */
+function announceLater(connection: Connection, answer: ServerResponse): void {
+  const writeHead = answer.writeHead as (...head: unknown[]) => ServerResponse
+  answer.writeHead = (...head: unknown[]) => {
+    if (isComing(answer.req)) connection.untold = true
+    else answer.setHeader('connection', 'close')
+    return writeHead.apply(answer, head)
+  }
+}
+
+/** True of a request whose body is still to come. Of one that expects to be told to go on, nobody knows whether it does. */
+function isComing({ complete, headers }: IncomingMessage): boolean {
+  if (complete || headers.expect !== undefined) return false
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 // After what is written has been handed over.

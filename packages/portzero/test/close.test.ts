@@ -133,6 +133,39 @@ describe('loses no answer', () => {
     expect((await closing).outcome).toBe('graceful')
   })
 
+  test('to a request whose client still sends it', async () => {
+    const { opened, open } = gate()
+    const { opened: sent, open: send } = gate()
+    const server = await serve(
+      async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+        await opened
+        response.end('x'.repeat(200_000))
+      },
+      { grace: GRACE },
+    )
+    let isAnswered = false
+    let chunks = 0
+    const body = new ReadableStream({
+      async pull(stream) {
+        await delay(1)
+        if (isAnswered) return stream.close()
+        stream.enqueue(new Uint8Array(65_536))
+        chunks += 1
+        // By far more than is read before it is asked for.
+        if (chunks === 16) send()
+      },
+    })
+    const answer = fetch(server.url, { method: 'POST', body, duplex: 'half' })
+    await sent
+
+    const closing = server.close()
+    while (await answers(server.port));
+    open()
+    expect((await (await answer).text()).length).toBe(200_000)
+    isAnswered = true
+    expect(await closing).toMatchObject({ outcome: 'graceful', blockers: [] })
+  })
+
   test('to requests that were pipelined', async () => {
     const [both, release] = [gate(), gate()]
     let requests = 0
