@@ -2,76 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import type { Duplex } from 'node:stream'
-import { clearTimeout, setTimeout } from 'node:timers'
-import { endEventStream, isEventStream } from './event-stream.ts'
-import type { Answer } from './event-stream.ts'
-import { TURNS, turns } from './turns.ts'
+import { isAhead, isEventStream } from './answer.ts'
+import { bytesSent, exchangesOf, isEnding, isStillSent, reset } from './connection.ts'
+import type { Connection, Exchange } from './connection.ts'
+import { end, endExchange, endOn, isAtRest } from './connection-end.ts'
+import type { Closing } from './connection-end.ts'
 import type { InFlight, NodeServer } from './types.ts'
-import { sayGoodbye } from './web-socket.ts'
-
-/** A request and its answer, from its arrival until the answer is handed over or given up. */
-interface Exchange {
-  readonly method: string
-  readonly path: string
-  readonly startedAt: number
-  /** What the socket had sent before. */
-  readonly sentBefore: number
-  /** None where the connection became something else. */
-  readonly answer: Answer | undefined
-  /** The WebSocket that the connection became. */
-  readonly webSocket: Duplex | undefined
-  readonly test: string | undefined
-}
-
-/** A connection of a client, and what is in flight on it. */
-interface Connection {
-  readonly socket: Socket
-  /** What speaks HTTP: the socket itself, or what decrypts it. */
-  stream: Socket
-  session: Http2Session | undefined
-  /** Those that are followed to their end, in the order of their arrival. Nearly always one: an array is faster than a set. */
-  readonly exchanges: Exchange[]
-  /**
-   * The answer to the last request that came, until that is followed. Most are given at once, and over by the time that anyone looks:
-   * what there is to know of such a request is noted here, so that it costs no object.
-   */
-  answer: ServerResponse | undefined
-  /** Of that request. The app may change what its request says. */
-  path: string
-  startedAt: number
-  /** Of a session: what its socket had sent when all that was asked by then was answered and, as far as that is known, read. */
-  sentBefore: number
-  test: string | undefined
-  /** Of a session: what was answered last. */
-  last: Exchange | undefined
-  /** When its last exchange ended; undefined if it had none. */
-  usedAt: number | undefined
-  /** Set once its closing has begun. */
-  ending: 'when answered' | 'by its client' | undefined
-  /** When that was. */
-  endingSince: number
-  /** True if its last answer was on its way before it could tell the client that the connection ends. */
-  untold: boolean
-}
+import { sayGoodbye, whenAccepted } from './web-socket.ts'
 
 /** An answer of so many bytes is handed over as soon as it is given: the system takes them at once. */
 const SMALL = 16_384
-
-/** So many bytes the system of a client takes while the client does not read: what Linux begins with, and others exceed. */
-const TAKEN = 65_536
-
-/**
- * How long a connection that was just used is kept open while closing, in ms: a client that reuses it may have a request on
- * the wire already, which would be lost.
- */
-const LINGER = 25
-
-export interface Closing {
-  readonly startedAt: number
-  /** Says of a connection whether its client is our own. */
-  ours(socket: Socket): boolean
-}
 
 /**
  * Knows every connection of a server and what is in flight on it, and closes them. What is in flight is counted per
@@ -87,6 +27,7 @@ export class Connections {
   #arriving: Connection | undefined
   #opened = 0
   #closing: Closing | undefined
+  #lost: InFlight[] = []
   /** True while closing: the server's own 'close' event then waits until it is closed as a whole. */
   #holdsClose = false
   #unwatch: () => void = () => {}
@@ -198,6 +139,7 @@ export class Connections {
   async drain(closing: Closing): Promise<void> {
     this.#holdsClose = true
     this.#closing = closing
+    this.#lost = []
     for (const connection of this.#connections) {
       // As few steps as possible for what is often by far the most.
       if (isAtRest(connection, closing)) connection.socket.destroy()
@@ -210,22 +152,25 @@ export class Connections {
     this.#closing = undefined
   }
 
-  /**
-   * Cuts off all connections that are left, as a reset that no client takes for an answer, and says what was lost. An answer that was
-   * handed over as a whole, and is yet to be read, is not.
-   */
-  cut(): InFlight[] {
+  /** What was cut off since closing began. */
+  get lost(): readonly InFlight[] {
+    return this.#lost
+  }
+
+  /** Cuts off all connections, as a reset that no client takes for an answer. */
+  reset(): void {
+    if (this.#closing !== undefined) this.#lost.push(...this.inFlight())
+    for (const connection of this.#connections) cut(connection)
+  }
+
+  /** The same for those with something in flight. What was handed over on others as a whole, and is yet to be read, is left to their clients. */
+  cut(): void {
     for (const connection of this.#connections) connection.last = undefined
-    const lost = this.inFlight()
-    for (const { socket, stream, session } of this.#connections) {
-      // A session resets its streams itself; a socket that is reset under it would never tell that it closed.
-      if (session !== undefined) session.destroy()
-      else if (isEnding(stream)) socket.destroy()
-      else if (isSocket(socket)) socket.resetAndDestroy()
-      else socket.destroy()
-      stream.destroy()
+    this.#lost.push(...this.inFlight())
+    for (const connection of this.#connections) {
+      if (connection.exchanges.length > 0 || connection.session !== undefined) cut(connection)
+      else connection.socket.destroy()
     }
-    return lost
   }
 
   #observe(event: string, args: unknown[]): void {
@@ -256,6 +201,7 @@ export class Connections {
       session: undefined,
       exchanges: [],
       answer: undefined,
+      method: '',
       path: '',
       startedAt: 0,
       sentBefore: 0,
@@ -264,7 +210,8 @@ export class Connections {
       usedAt: undefined,
       ending: undefined,
       endingSince: Infinity,
-      untold: false,
+      isAnswered: false,
+      isSpared: false,
     }
     this.#opened += 1
     this.#connections.add(connection)
@@ -304,9 +251,11 @@ export class Connections {
     // HTTP/2 has announced the same request as a stream.
     if (request.httpVersionMajor >= 2) return undefined
     const connection = this.#byPart.get(request.socket)
-    if (connection === undefined) return undefined
+    if (connection === undefined || has(connection, response)) return undefined
     this.#settle(connection)
+    connection.last = undefined
     connection.answer = response
+    connection.method = request.method ?? 'GET'
     connection.path = request.url ?? '/'
     connection.startedAt = performance.now()
     connection.sentBefore = bytesSent(connection.socket)
@@ -318,78 +267,87 @@ export class Connections {
 
   #upgraded(request: IncomingMessage, socket: Socket): void {
     const { method = 'GET', url: path = '/', headers } = request
-    const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket'
-    this.#began(socket, { method, path, webSocket: isWebSocket ? socket : undefined })
+    const exchange = this.#began(socket, { method, path })
+    if (exchange === undefined || headers.upgrade?.toLowerCase() !== 'websocket') return
+    whenAccepted(socket, () => {
+      exchange.webSocket = socket
+      if (this.#closing !== undefined) sayGoodbye(socket)
+    })
   }
 
   #began(
     part: Socket | Http2Session,
-    what: Pick<Exchange, 'method' | 'path'> & Partial<Pick<Exchange, 'answer' | 'webSocket'>>,
-  ): void {
+    what: Pick<Exchange, 'method' | 'path'> & Partial<Pick<Exchange, 'answer'>>,
+  ): Exchange | undefined {
     const connection = this.#byPart.get(part)
-    if (connection === undefined) return
+    if (connection === undefined) return undefined
     this.#settle(connection)
     const sentBefore = bytesSent(connection.socket)
     if (connection.exchanges.length === 0) connection.sentBefore = sentBefore
-    this.#follow(connection, {
+    const exchange: Exchange = {
       answer: undefined,
-      webSocket: undefined,
       ...what,
+      webSocket: undefined,
       startedAt: performance.now(),
       sentBefore,
       test: this.test,
-    })
+    }
+    this.#follow(connection, exchange)
     this.#onChange()
+    if (connection.ending !== undefined) endExchange(connection, exchange)
+    return exchange
   }
 
   /** Forgets the last request if it is answered, or follows it to its end. */
   #settle(connection: Connection): void {
-    const { answer, path, startedAt, sentBefore, test } = connection
+    const { answer, method, path, startedAt, sentBefore, test } = connection
     if (answer === undefined || forgets(connection, answer.destroyed)) return
     connection.answer = undefined
-    const { method = 'GET' } = answer.req
-    this.#follow(connection, {
-      method,
-      path,
-      startedAt,
-      sentBefore,
-      test,
-      answer,
-      webSocket: undefined,
-    })
+    const exchange = { method, path, startedAt, sentBefore, test, answer, webSocket: undefined }
+    if (!answer.destroyed) return this.#follow(connection, exchange)
+    connection.usedAt = startedAt
+    connection.last = exchange
   }
 
   #follow(connection: Connection, exchange: Exchange): void {
-    const { exchanges } = connection
-    const { answer } = exchange
-    exchanges.push(exchange)
-    const ended = (): void => {
-      const index = exchanges.indexOf(exchange)
-      if (index === -1) return
-      if (connection.ending !== undefined && isStillSent(connection, exchange)) {
-        // Whoever has answered may leave it unread: it has to be read for its end to come.
-        return void exchange.answer.req.once('close', ended).resume()
-      }
-      exchanges.splice(index, 1)
-      connection.last = connection.session && exchange
-      connection.usedAt = performance.now()
-      this.#ended()
-      if (connection.ending === 'when answered' && connection.session !== undefined) {
-        return void dismissWhenRead(connection)
-      }
-      if (exchanges.length > 0) return
-      if (connection.ending === 'by its client') linger(connection, LINGER)
-      if (connection.ending !== 'when answered') return
-      if (connection.untold) linger(connection, LINGER)
-      else closeSoon(connection)
-    }
-    answer?.on('close', ended)
+    connection.exchanges.push(exchange)
+    const over = (): void => this.#over(connection, exchange)
+    exchange.answer?.on('close', over)
     // A stream of HTTP/2 may close long after its answer is handed over.
-    if (connection.session !== undefined) answer?.on('finish', ended)
+    if (connection.session !== undefined) exchange.answer?.on('finish', over)
+  }
+
+  /** An exchange has ended, if it had not yet. */
+  #over(connection: Connection, exchange: Exchange): void {
+    const { exchanges, session, usedAt } = connection
+    const index = exchanges.indexOf(exchange)
+    if (index === -1) return
+    const isSent = !isStillSent(connection, exchange)
+    if (!isSent && connection.ending !== undefined) return this.#whenSent(connection, exchange)
+    exchanges.splice(index, 1)
+    connection.last = session === undefined && isSent ? undefined : exchange
+    connection.usedAt = performance.now()
+    this.#ended()
+    endOn(connection, exchange, usedAt !== undefined)
+  }
+
+  /** Reads the rest of a request that is answered, as whoever has answered may not: an exchange is not over before. */
+  #whenSent(connection: Connection, exchange: Exchange): void {
+    const { req } = exchange.answer as ServerResponse
+    req.once('close', () => this.#over(connection, exchange)).resume()
   }
 
   #end(connection: Connection, closing: Closing): void {
     this.#settle(connection)
+    const { exchanges, last } = connection
+    if (connection.ending !== undefined) {
+      const newest = exchanges.at(-1)
+      return newest && endExchange(connection, newest)
+    }
+    if (last !== undefined && isStillSent(connection, last)) {
+      exchanges.push(last)
+      this.#whenSent(connection, last)
+    }
     end(connection, closing)
   }
 
@@ -402,7 +360,8 @@ export class Connections {
 
 /** Forgets the last request of a connection if it is over: its end is no later than the moment in which it came. */
 function forgets(connection: Connection, isOver: boolean): boolean {
-  if (!isOver) return false
+  const { answer } = connection
+  if (!isOver || (answer !== undefined && isAhead(answer))) return false
   connection.answer = undefined
   connection.usedAt = connection.startedAt
   return true
@@ -413,176 +372,22 @@ function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
   return answer.writableEnded && exchanges.length === 0 && answer.writableLength < SMALL
 }
 
-/** What is in flight on a connection; while it closes also what its client may have yet to read. */
-function exchangesOf(connection: Connection): readonly Exchange[] {
-  const { exchanges, ending, last } = connection
-  if (exchanges.length > 0 || ending === undefined || last === undefined) return exchanges
-  return isUnread(connection) ? [last] : []
+/** True if this is an answer to a request that is known: an app may emit it again. */
+function has({ answer, exchanges }: Connection, response: ServerResponse): boolean {
+  return answer === response || exchanges.some((exchange) => exchange.answer === response)
 }
 
-/** True if a session may have sent more than its client's system takes: what that has not read would be lost with the connection. */
-function isUnread({ socket, session, sentBefore }: Connection): boolean {
-  return session !== undefined && bytesSent(socket) - sentBefore > TAKEN
-}
-
-/** True if more was answered than a client's system takes, while that client is still sending its request. */
-function isStillSent(
-  { socket, stream }: Connection,
-  exchange: Exchange,
-): exchange is Exchange & { answer: ServerResponse } {
-  const { answer, sentBefore } = exchange
-  if (answer === undefined || !('req' in answer) || stream.destroyed) return false
-  return isComing(answer.req) && bytesSent(socket) - sentBefore > TAKEN
-}
-
-/** True if a connection has not been in use for so long that nothing is on its way. */
-function isAtRest(connection: Connection, { ours, startedAt }: Closing): boolean {
-  const { socket, session, exchanges, answer, usedAt = -Infinity } = connection
-  if (session !== undefined || exchanges.length > 0) return false
-  if (answer !== undefined && !answer.destroyed) return false
-  const idleSince = answer === undefined ? usedAt : connection.startedAt
-  return startedAt - idleSince >= LINGER && !ours(socket)
+function cut({ socket, stream, session }: Connection): void {
+  // A session resets its streams itself; a socket that is reset under it would never tell that it closed.
+  if (session !== undefined) session.destroy()
+  else if (isEnding(stream)) socket.destroy()
+  else reset(socket)
+  stream.destroy()
 }
 
 function kindOf({ answer, method }: Exchange): InFlight['kind'] {
   if (answer === undefined || method === 'CONNECT') return 'upgrade'
   return isEventStream(answer) ? 'stream' : 'request'
-}
-
-/** Starts the end of a connection, as it has to be for its client and for what is in flight. */
-function end(connection: Connection, { ours, startedAt }: Closing): void {
-  if (connection.ending === 'when answered') return announceLast(connection)
-  for (const { answer, webSocket, sentBefore } of connection.exchanges) {
-    if (answer !== undefined && isEventStream(answer)) endEventStream(answer)
-    // Nothing is said before the answer to its request, which belongs to the app.
-    const open = bytesSent(connection.socket) > sentBefore
-    if (webSocket !== undefined && open) sayGoodbye(webSocket)
-  }
-  if (ours(connection.socket)) return linger(connection, LINGER)
-  connection.ending = 'when answered'
-  connection.endingSince = performance.now()
-  const { session, stream } = connection
-  if (session !== undefined) {
-    // Its client has been told by then. Its own end takes it a while, or never comes.
-    stream.once('finish', () => {
-      if (!isUnread(connection)) stream.destroy()
-    })
-  }
-  if (connection.exchanges.length > 0) return announceLast(connection)
-  // Not until now: a process that has stood still meanwhile has not seen what its clients have sent.
-  const sinceUse = Math.max(0, startedAt - (connection.usedAt ?? -Infinity))
-  const ms = LINGER - sinceUse
-  if (session === undefined) return linger(connection, ms)
-  const leave = isUnread(connection) ? dismissWhenRead : dismiss
-  if (ms > 0) setTimeout(() => void leave(connection), ms)
-  else if (isUnread(connection)) void dismissWhenRead(connection)
-  else giveUp(connection)
-}
-
-/** Closes a connection that was used after `ms`, unless a request has come on it by then. */
-function linger(connection: Connection, ms: number): void {
-  connection.ending ??= 'by its client'
-  setTimeout(() => {
-    // A process that was busy has not seen yet what has come meanwhile.
-    void afterTurns(connection)
-  }, ms)
-}
-
-async function afterTurns(connection: Connection): Promise<void> {
-  await turns(TURNS)
-  if (connection.exchanges.length === 0) closeSoon(connection)
-}
-
-/**
- * Ends a session that has answered what was in flight when closing began, once its client has read that. Not before: it may take all
- * that it has not read for lost when it is told to go, as undici does. Clients answer a ping by themselves, in the turn in which they
- * have read what came before it; of one that does not, no more is waited for than of any other, if its system has all that was sent.
- */
-async function dismissWhenRead(connection: Connection): Promise<void> {
-  const { socket, exchanges, session, endingSince } = connection
-  const [oldest] = exchanges
-  if (oldest !== undefined && oldest.startedAt <= endingSince) return
-  const unread = isUnread(connection)
-    ? undefined
-    : setTimeout(() => void dismiss(connection), LINGER)
-  // A ping overtakes the end of an answer that is given in the same turn.
-  await turns(1)
-  if (session === undefined || session.destroyed) return clearTimeout(unread)
-  const sent = bytesSent(socket)
-  session.ping(() => {
-    clearTimeout(unread)
-    connection.sentBefore = sent
-    void dismiss(connection)
-  })
-}
-
-/** Ends a session, once what is on its way has come. */
-async function dismiss(connection: Connection): Promise<void> {
-  await turns(TURNS)
-  giveUp(connection)
-}
-
-/** Tells the client of a session to go. Where it stays, though nothing is in flight any more, the session is ended without it. */
-function giveUp(connection: Connection): void {
-  const { session, stream, exchanges, usedAt } = connection
-  session?.close()
-  setTimeout(() => {
-    // What is answered meanwhile is on its way.
-    if (exchanges.length > 0 || connection.usedAt !== usedAt || isUnread(connection)) return
-    session?.destroy()
-    stream.destroySoon()
-  }, LINGER)
-}
-
-/** Tells the client, with the last answer that is due on the connection, that no further one comes. */
-function announceLast(connection: Connection): void {
-  const answer = connection.exchanges.at(-1)?.answer
-  if (answer === undefined || !('setHeader' in answer)) return
-  // An answer that is on its way already cannot say so, and its client may ask again as soon as it has it.
-  if (answer.headersSent) connection.untold = answer.writableEnded && !isEventStream(answer)
-  else if (isComing(answer.req)) announceLater(connection, answer)
-  else answer.setHeader('connection', 'close')
-}
-
-/**
- * The same, if the whole request has come by the time of the answer. If not, Node would end the connection behind the answer, and what
- * comes then would be answered with a reset.
- */
-function announceLater(connection: Connection, answer: ServerResponse): void {
-  const writeHead = answer.writeHead as (...head: unknown[]) => ServerResponse
-  answer.writeHead = (...head: unknown[]) => {
-    if (isComing(answer.req)) connection.untold = true
-    else answer.setHeader('connection', 'close')
-    return writeHead.apply(answer, head)
-  }
-}
-
-/** True of a request whose body is still to come. Of one that expects to be told to go on, nobody knows whether it does. */
-function isComing({ complete, headers }: IncomingMessage): boolean {
-  if (complete || headers.expect !== undefined) return false
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-}
-
-// After what is written has been handed over.
-function closeSoon({ stream, session }: Connection): void {
-  if (session !== undefined) session.close()
-  else if (isSocket(stream)) stream.destroySoon()
-  else stream.end(() => stream.destroy())
-}
-
-/** True while the end of a connection is under way. A reset fails then, and Node leaves its handle open for ever. */
-function isEnding({ writableEnded, writableFinished }: Socket): boolean {
-  return writableEnded && !writableFinished
-}
-
-/** A stream that is no socket does not count. */
-function bytesSent(socket: Socket): number {
-  return socket.bytesWritten ?? 0
-}
-
-/** Node takes any stream for a connection: `server.emit('connection', stream)`. */
-function isSocket(stream: Socket): boolean {
-  return 'resetAndDestroy' in stream
 }
 
 function haveSamePeer(a: Socket, b: Socket): boolean {

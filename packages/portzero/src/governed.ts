@@ -144,6 +144,5 @@ function clientOn(ports: readonly number[]): OwnClient {
     sending: () => (own.size === 0 ? undefined : Promise.resolve(own)),
     stop: () => {},
     close: async () => {},
-    destroy: async () => {},
   }
 }

@@ -124,10 +124,17 @@ export class Live implements LiveServer {
   /** The same for a client in another process, which waits for what it has sent. */
   closeFor(client: OwnClient | undefined, options: CloseOptions): Promise<CloseReport> {
     checkCloseOptions(options)
+    if (this.#closing !== undefined) return this.#closing
     const grace = options.grace ?? this.#grace
-    return (this.#closing ??= this.#restarting
-      ? this.#restarting.catch(() => {}).then(() => this.#end(grace, client))
-      : this.#end(grace, client))
+    let begin: (closing: Promise<CloseReport>) => void = () => {}
+    // Known before it begins: an app that is told of it may call close() itself.
+    this.#closing = new Promise((resolve) => (begin = resolve))
+    begin(
+      this.#restarting
+        ? this.#restarting.catch(() => {}).then(() => this.#end(grace, client))
+        : this.#end(grace, client),
+    )
+    return this.#closing
   }
 
   /** True once closing has begun, also by a restart that failed. */

@@ -147,7 +147,7 @@ class Program implements Governed {
   }
 
   cut(): void {
-    this.#connections.cut()
+    this.#connections.reset()
   }
 
   /** It is left to the program to close its server, by its own way to end: that may fail if somebody has. */

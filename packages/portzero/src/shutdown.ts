@@ -13,7 +13,7 @@ export interface Hook {
 }
 
 /** What closing has to know of the client that belongs to the server. */
-export type OwnClient = Pick<Client, 'owns' | 'stop' | 'sending' | 'close' | 'destroy'>
+export type OwnClient = Pick<Client, 'owns' | 'stop' | 'sending' | 'close'>
 
 /** What serves requests. */
 export interface Serving {
@@ -49,10 +49,11 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
   void client.close()
 
   const drained = connections.drain({ ours: (end) => client.owns(end), startedAt })
-  if (connections.isEmpty || (await settlesWithin(drained, left()))) return []
-  const lost = connections.cut()
-  await settlesWithin(Promise.all([client.destroy(), drained]), left() + AFTERWARDS)
-  return lost.map(({ bytesSent: _bytesSent, ...blocker }) => blocker)
+  if (!connections.isEmpty && !(await settlesWithin(drained, left()))) {
+    connections.cut()
+    await settlesWithin(drained, left() + AFTERWARDS)
+  }
+  return connections.lost.map(({ bytesSent: _bytesSent, ...blocker }) => blocker)
 }
 
 /** Lets arrive what clients have sent by now: a connection in the kernel's queue would be refused with its request. */

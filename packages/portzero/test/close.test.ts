@@ -233,6 +233,32 @@ describe('loses no answer', () => {
   })
 })
 
+test('tells a client that sends body after body to an app which answers before it has them', async () => {
+  const server = await serve(
+    (_request: unknown, response: http.ServerResponse) => void response.end('ok'),
+    { grace: GRACE },
+  )
+  const socket = net.connect(server.port, '127.0.0.1').setEncoding('latin1')
+  onTestFinished(() => void socket.destroy())
+  const [asked, answered] = [gate(), gate()]
+  let sent = 0
+  const send = (): void => {
+    sent += 1
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody')
+    if (sent > 3) asked.open()
+  }
+  socket.once('connect', send).on('data', (data) => {
+    if (/^connection: close/im.test(String(data))) answered.open()
+    else send()
+  })
+  await asked.opened
+
+  const report = await server.close()
+  await answered.opened
+  expect(report.outcome).toBe('graceful')
+  expect(report.durationMs).toBeLessThan(GRACE / 2)
+})
+
 describe('a client of HTTP/2 that has yet to read a large answer', () => {
   const BYTES = 1_000_000
 

@@ -117,7 +117,7 @@ export class InlineLife implements Life {
   }
 
   cut(): void {
-    this.#connections.cut()
+    this.#connections.reset()
   }
 
   /** `client` is whose connections end by themselves: its own one, or that of the process that this one belongs to. */

@@ -1,0 +1,55 @@
+import type { ServerResponse } from 'node:http'
+import type { ServerHttp2Stream } from 'node:http2'
+
+/** What an answer is written to. */
+export type Answer = ServerResponse | ServerHttp2Stream
+
+/** True of an answer that has begun to be a stream of server-sent events, which has no end of its own. */
+export function isEventStream(answer: Answer): boolean {
+  if (!answer.headersSent) return false
+  const type =
+    'sentHeaders' in answer
+      ? String(answer.sentHeaders['content-type'] ?? '')
+      : (/^content-type:(.*)$/im.exec(headOf(answer))?.[1] ?? '')
+  return type.trim().toLowerCase().startsWith('text/event-stream')
+}
+
+/** Ends an event stream as if the app had. */
+export function endEventStream(answer: Answer): void {
+  // The app may not have heard of it yet, and write on.
+  answer.on('error', () => {})
+  answer.end()
+}
+
+/** True of an answer that has told its client that no further one comes on the connection. */
+export function saysLast(answer: Answer): boolean {
+  return 'req' in answer && /^connection:.*\bclose\b/im.test(headOf(answer))
+}
+
+/** True of an answer to a request of which a part is still to come. Of one that waits to be told to go on, nothing comes. */
+export function isAhead(answer: Answer): answer is ServerResponse {
+  if (!('req' in answer) || answer.req.complete) return false
+  const { expect, 'transfer-encoding': coding, 'content-length': length = 0 } = answer.req.headers
+  const { _sent100: goesOn } = answer as ServerResponse & { _sent100: boolean }
+  if (expect !== undefined && !goesOn) return false
+  return coding !== undefined || Number(length) > 0
+}
+
+/** Calls `before` when the app gives the head of an answer, and `after` when that is done. */
+export function aroundHead(answer: Answer, before: () => void, after: () => void): void {
+  const around =
+    <Head extends unknown[], Given>(give: (...head: Head) => Given) =>
+    (...head: Head): Given => {
+      before()
+      const given = give.apply(answer, head)
+      after()
+      return given
+    }
+  if ('respond' in answer) answer.respond = around(answer.respond)
+  else answer.writeHead = around(answer.writeHead) as ServerResponse['writeHead']
+}
+
+/** As it was sent: getHeader() does not know what writeHead() was given. */
+function headOf(answer: ServerResponse): string {
+  return (answer as ServerResponse & { _header: string | null })._header ?? ''
+}

@@ -1,0 +1,158 @@
+import type { Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
+import { aroundHead, endEventStream, isAhead, isEventStream, saysLast } from './answer.ts'
+import { bytesSent, isSocket, isUnread } from './connection.ts'
+import type { Connection, Exchange } from './connection.ts'
+import { TURNS, turns } from './turns.ts'
+import { sayGoodbye } from './web-socket.ts'
+
+/**
+ * How long a connection that was just used is kept open while closing, in ms: a client that reuses it may have a request on
+ * the wire already, which would be lost.
+ */
+const LINGER = 25
+
+/**
+ * The same after an answer that could not say that it is the last, as its head was sent before, for a client that has not used its
+ * connection twice.
+ */
+const MOMENT = 1
+
+export interface Closing {
+  readonly startedAt: number
+  /** Says of a connection whether its client is our own. */
+  ours(socket: Socket): boolean
+}
+
+/** True if a connection has not been in use for so long that nothing is on its way. */
+export function isAtRest(connection: Connection, { ours, startedAt }: Closing): boolean {
+  const { socket, session, exchanges, answer, last, usedAt = -Infinity } = connection
+  if (session !== undefined || last !== undefined || exchanges.length > 0) return false
+  if (answer !== undefined && (!answer.destroyed || isAhead(answer))) return false
+  const idleSince = answer === undefined ? usedAt : connection.startedAt
+  return startedAt - idleSince >= LINGER && !ours(socket)
+}
+
+/** Starts the end of a connection, as it has to be for its client and for what is in flight. */
+export function end(connection: Connection, { ours, startedAt }: Closing): void {
+  for (const exchange of connection.exchanges) endExchange(connection, exchange)
+  if (ours(connection.socket)) return linger(connection, LINGER)
+  connection.ending = 'when answered'
+  connection.endingSince = performance.now()
+  const { session, stream } = connection
+  if (session !== undefined) {
+    // Its client has been told by then. Its own end takes it a while, or never comes.
+    stream.once('finish', () => {
+      if (!isUnread(connection)) stream.destroy()
+    })
+  }
+  if (connection.exchanges.length > 0) return
+  // Not until now: a process that has stood still meanwhile has not seen what its clients have sent.
+  const sinceUse = Math.max(0, startedAt - (connection.usedAt ?? -Infinity))
+  const ms = LINGER - sinceUse
+  if (session === undefined) return linger(connection, ms)
+  if (isUnread(connection)) setTimeout(() => void dismissWhenRead(connection), ms)
+  else if (ms > 0) setTimeout(() => void dismiss(connection), ms)
+  else giveUp(connection)
+}
+
+/** Has an exchange end soon, on a connection whose closing has begun. */
+export function endExchange(connection: Connection, exchange: Exchange): void {
+  const { answer, webSocket } = exchange
+  if (webSocket !== undefined) sayGoodbye(webSocket)
+  if (answer === undefined) return
+  if (answer.headersSent && isEventStream(answer)) return endEventStream(answer)
+  if (answer.headersSent) return void (connection.isAnswered ||= answer.writableEnded)
+  aroundHead(
+    answer,
+    () => tellIfLast(connection, exchange),
+    // With what the app writes at once.
+    () => setImmediate(() => isEventStream(answer) && endEventStream(answer)),
+  )
+}
+
+/**
+ * Has an answer tell the client that no further one comes, if nothing more is due. Node would end the connection behind it: if a part
+ * of the request is still to come, that is waited for. Once, as its client may ask on and on.
+ */
+function tellIfLast(connection: Connection, exchange: Exchange): void {
+  const { answer } = exchange
+  if (connection.ending !== 'when answered' || connection.exchanges.at(-1) !== exchange) return
+  if (answer === undefined || !('req' in answer)) return
+  if (isAhead(answer) && !connection.isSpared) connection.isSpared = true
+  else answer.shouldKeepAlive = false
+}
+
+/** Goes on with the end of a connection on which an exchange is over. `wasUsed` says whether that was not the first. */
+export function endOn(connection: Connection, { answer }: Exchange, wasUsed: boolean): void {
+  const { ending, session, exchanges, isAnswered } = connection
+  if (ending === 'when answered' && session !== undefined) return void dismissWhenRead(connection)
+  if (ending === undefined || exchanges.length > 0) return
+  if (ending === 'by its client') return linger(connection, LINGER)
+  if (answer === undefined || saysLast(answer) || isEventStream(answer))
+    return closeSoon(connection)
+  linger(connection, wasUsed || isAnswered ? LINGER : MOMENT)
+}
+
+/** Closes a connection that was used after `ms`, unless a request has come on it by then. */
+function linger(connection: Connection, ms: number): void {
+  connection.ending ??= 'by its client'
+  setTimeout(() => {
+    // A process that was busy has not seen yet what has come meanwhile.
+    void afterTurns(connection)
+  }, ms)
+}
+
+async function afterTurns(connection: Connection): Promise<void> {
+  await turns(TURNS)
+  if (connection.exchanges.length === 0) closeSoon(connection)
+}
+
+/**
+ * Ends a session that has answered what was in flight when closing began, once its client has read that. Not before: it may take all
+ * that it has not read for lost when it is told to go, as undici does. Clients answer a ping by themselves, in the turn in which they
+ * have read what came before it; of one that does not, no more is waited for than of any other, if its system has all that was sent.
+ */
+async function dismissWhenRead(connection: Connection): Promise<void> {
+  const { socket, exchanges, session, endingSince } = connection
+  const [oldest] = exchanges
+  if (oldest !== undefined && oldest.startedAt <= endingSince) return
+  const unread = isUnread(connection)
+    ? undefined
+    : setTimeout(() => void dismiss(connection), LINGER)
+  // A ping overtakes the end of an answer that is given in the same turn.
+  await turns(1)
+  if (session === undefined || session.destroyed) return clearTimeout(unread)
+  const sent = bytesSent(socket)
+  session.ping(() => {
+    clearTimeout(unread)
+    connection.sentBefore = sent
+    void dismiss(connection)
+  })
+}
+
+/** Ends a session, once what is on its way has come. */
+async function dismiss(connection: Connection): Promise<void> {
+  await turns(TURNS)
+  giveUp(connection)
+}
+
+/** Tells the client of a session to go. Where it stays, though nothing is in flight any more, the session is ended without it. */
+function giveUp(connection: Connection): void {
+  const { session, stream, exchanges, usedAt } = connection
+  session?.close()
+  setTimeout(() => {
+    // What is answered meanwhile is on its way.
+    if (exchanges.length > 0 || connection.usedAt !== usedAt || isUnread(connection)) return
+    session?.destroy()
+    stream.destroySoon()
+  }, LINGER)
+}
+
+// After what is written has been handed over.
+function closeSoon({ stream, session }: Connection): void {
+  if (session !== undefined) session.close()
+  else if (isSocket(stream)) stream.destroySoon()
+  else stream.end(() => stream.destroy())
+}

@@ -1,0 +1,99 @@
+import type { ServerResponse } from 'node:http'
+import type { Http2Session } from 'node:http2'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { isAhead } from './answer.ts'
+import type { Answer } from './answer.ts'
+
+/** A request and its answer, from its arrival until the answer is handed over or given up. */
+export interface Exchange {
+  readonly method: string
+  readonly path: string
+  readonly startedAt: number
+  /** What the socket had sent before. */
+  readonly sentBefore: number
+  /** None where the connection became something else. */
+  readonly answer: Answer | undefined
+  /** The WebSocket that the connection became, once the app has accepted it. */
+  webSocket: Duplex | undefined
+  readonly test: string | undefined
+}
+
+/** A connection of a client, and what is in flight on it. */
+export interface Connection {
+  readonly socket: Socket
+  /** What speaks HTTP: the socket itself, or what decrypts it. */
+  stream: Socket
+  session: Http2Session | undefined
+  /** Those that are followed to their end, in the order of their arrival. Nearly always one: an array is faster than a set. */
+  readonly exchanges: Exchange[]
+  /**
+   * The answer to the last request that came, until that is followed. Most are given at once, and over by the time that anyone looks:
+   * what there is to know of such a request is noted here, so that it costs no object.
+   */
+  answer: ServerResponse | undefined
+  /** Of that request. The app may change what its request says. */
+  method: string
+  path: string
+  startedAt: number
+  /** Of a session: what its socket had sent when all that was asked by then was answered and, as far as that is known, read. */
+  sentBefore: number
+  test: string | undefined
+  /** What was answered last: of a session, and where a part of the request was still to come. */
+  last: Exchange | undefined
+  /** When its last exchange ended; undefined if it had none. */
+  usedAt: number | undefined
+  /** Set once its closing has begun. */
+  ending: 'when answered' | 'by its client' | undefined
+  /** When that was. */
+  endingSince: number
+  /** True if its last answer was on its way when its closing began. */
+  isAnswered: boolean
+  /** True if an answer was kept from telling the client that the connection ends. */
+  isSpared: boolean
+}
+
+/** So many bytes the system of a client takes while the client does not read: what Linux begins with, and others exceed. */
+const TAKEN = 65_536
+
+/** What is in flight on a connection; while it closes also what its client may have yet to read. */
+export function exchangesOf(connection: Connection): readonly Exchange[] {
+  const { exchanges, ending, last } = connection
+  if (exchanges.length > 0 || ending === undefined || last === undefined) return exchanges
+  return isUnread(connection) ? [last] : []
+}
+
+/** True if a session may have sent more than its client's system takes: what that has not read would be lost with the connection. */
+export function isUnread({ socket, session, sentBefore }: Connection): boolean {
+  return session !== undefined && bytesSent(socket) - sentBefore > TAKEN
+}
+
+/** True if a client that has its answer may be sending the rest of its request: what comes on a connection that has ended is reset. */
+export function isStillSent({ stream }: Connection, { answer }: Exchange): boolean {
+  return answer !== undefined && !stream.destroyed && isAhead(answer)
+}
+
+/** True while the end of a connection is under way. A reset fails then, and Node leaves its handle open for ever. */
+export function isEnding({ writableEnded, writableFinished, writableLength }: Socket): boolean {
+  return writableEnded && !writableFinished && writableLength === 0
+}
+
+/** Cuts off a connection, as a reset where it can. */
+export function reset(socket: Socket): void {
+  try {
+    socket.resetAndDestroy()
+  } catch {
+    // A pipe, or what is encrypted. Node takes any stream for a connection: `server.emit('connection', stream)`.
+    socket.destroy()
+  }
+}
+
+/** A stream that is no socket does not count. */
+export function bytesSent(socket: Socket): number {
+  return socket.bytesWritten ?? 0
+}
+
+/** Node takes any stream for a connection: `server.emit('connection', stream)`. */
+export function isSocket(stream: Socket): boolean {
+  return 'resetAndDestroy' in stream
+}
