@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { ServerHttp2Stream } from 'node:http2'
+import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 
 /** What an answer is written to. */
 export type Answer = ServerResponse | ServerHttp2Stream
@@ -48,6 +48,30 @@ export function aroundHead(answer: Answer, before: () => void, after: () => void
   if ('respond' in answer) answer.respond = around(answer.respond)
   else answer.writeHead = around(answer.writeHead) as ServerResponse['writeHead']
 }
+
+/** True of a stream of HTTP/2 that has sent all but the trailers, which it may owe. */
+export function hasTrailersDue(stream: ServerHttp2Stream): boolean {
+  if (stream.destroyed || stream.sentTrailers !== undefined) return false
+  return stream.listenerCount('wantTrailers') > 0 && stream.state.localClose === 0
+}
+
+/** Calls `pushed` with each stream that the app pushes along with this one, and what it answers. */
+export function whenPushed(
+  stream: ServerHttp2Stream,
+  pushed: (stream: ServerHttp2Stream, asked: OutgoingHttpHeaders) => void,
+): void {
+  const push = stream.pushStream as (...args: unknown[]) => void
+  stream.pushStream = (asked: OutgoingHttpHeaders, ...rest: unknown[]): void => {
+    const given = rest.at(-1) as Pushed
+    const heard: Pushed = (error, answer, headers) => {
+      if (!error) pushed(answer, asked)
+      given(error, answer, headers)
+    }
+    push.call(stream, asked, ...rest.slice(0, -1), heard)
+  }
+}
+
+type Pushed = (error: Error | null, stream: ServerHttp2Stream, headers: OutgoingHttpHeaders) => void
 
 /** As it was sent: getHeader() does not know what writeHead() was given. */
 function headOf(answer: ServerResponse): string {

@@ -87,8 +87,9 @@ function tellIfLast(connection: Connection, exchange: Exchange): void {
 /** Goes on with the end of a connection on which an exchange is over. `wasUsed` says whether that was not the first. */
 export function endOn(connection: Connection, { answer }: Exchange, wasUsed: boolean): void {
   const { ending, session, exchanges, isAnswered } = connection
-  if (ending === 'when answered' && session !== undefined) return void dismissWhenRead(connection)
-  if (ending === undefined || exchanges.length > 0) return
+  if (ending === undefined) return
+  if (session !== undefined) return void dismissWhenRead(connection)
+  if (exchanges.length > 0) return
   if (ending === 'by its client') return linger(connection, LINGER)
   if (answer === undefined || saysLast(answer) || isEventStream(answer))
     return closeSoon(connection)
@@ -125,7 +126,10 @@ async function dismissWhenRead(connection: Connection): Promise<void> {
   await turns(1)
   if (session === undefined || session.destroyed) return clearTimeout(unread)
   const sent = bytesSent(socket)
-  session.ping(() => {
+  session.ping((error: Error | null) => {
+    // The app may have more pings on their way than Node lets it. Where the session has ended, the client's own end is awaited.
+    if (error)
+      return void (session.destroyed || setTimeout(() => void dismissWhenRead(connection), LINGER))
     clearTimeout(unread)
     connection.sentBefore = sent
     void dismiss(connection)
@@ -151,8 +155,9 @@ function giveUp(connection: Connection): void {
 }
 
 // After what is written has been handed over.
-function closeSoon({ stream, session }: Connection): void {
-  if (session !== undefined) session.close()
+function closeSoon(connection: Connection): void {
+  const { stream, session } = connection
+  if (session !== undefined) void dismissWhenRead(connection)
   else if (isSocket(stream)) stream.destroySoon()
   else stream.end(() => stream.destroy())
 }

@@ -36,7 +36,7 @@ export interface Connection {
   method: string
   path: string
   startedAt: number
-  /** Of a session: what its socket had sent when all that was asked by then was answered and, as far as that is known, read. */
+  /** Of a session: what its socket had sent of all that its client is known to have read. */
   sentBefore: number
   test: string | undefined
   /** What was answered last: of a session, and where a part of the request was still to come. */

@@ -2,11 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import { isAhead, isEventStream } from './answer.ts'
+import { hasTrailersDue, isAhead, isEventStream, whenPushed } from './answer.ts'
 import { bytesSent, exchangesOf, isEnding, isStillSent, reset } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { end, endExchange, endOn, isAtRest } from './connection-end.ts'
 import type { Closing } from './connection-end.ts'
+import { TURNS, turns } from './turns.ts'
 import type { InFlight, NodeServer } from './types.ts'
 import { sayGoodbye, whenAccepted } from './web-socket.ts'
 
@@ -244,7 +245,12 @@ export class Connections {
 
   #streamed(stream: ServerHttp2Stream, headers: Record<string, string>): void {
     const { ':method': method = 'GET', ':path': path = '/' } = headers
-    if (stream.session !== undefined) this.#began(stream.session, { method, path, answer: stream })
+    const { session } = stream
+    if (session === undefined) return
+    this.#began(session, { method, path, answer: stream })
+    whenPushed(stream, (pushed, { ':path': asked = '/' }) => {
+      this.#began(session, { method: 'GET', path: String(asked), answer: pushed })
+    })
   }
 
   #requested(request: IncomingMessage, response: ServerResponse): Connection | undefined {
@@ -282,14 +288,12 @@ export class Connections {
     const connection = this.#byPart.get(part)
     if (connection === undefined) return undefined
     this.#settle(connection)
-    const sentBefore = bytesSent(connection.socket)
-    if (connection.exchanges.length === 0) connection.sentBefore = sentBefore
     const exchange: Exchange = {
       answer: undefined,
       ...what,
       webSocket: undefined,
       startedAt: performance.now(),
-      sentBefore,
+      sentBefore: bytesSent(connection.socket),
       test: this.test,
     }
     this.#follow(connection, exchange)
@@ -313,8 +317,15 @@ export class Connections {
     connection.exchanges.push(exchange)
     const over = (): void => this.#over(connection, exchange)
     exchange.answer?.on('close', over)
-    // A stream of HTTP/2 may close long after its answer is handed over.
-    if (connection.session !== undefined) exchange.answer?.on('finish', over)
+    if (connection.session !== undefined)
+      exchange.answer?.on('finish', () => void this.#finished(connection, exchange))
+  }
+
+  /** A stream of HTTP/2 may close long after its answer is handed over. */
+  async #finished(connection: Connection, exchange: Exchange): Promise<void> {
+    const stream = exchange.answer as ServerHttp2Stream
+    if (hasTrailersDue(stream)) await turns(TURNS)
+    if (!hasTrailersDue(stream)) this.#over(connection, exchange)
   }
 
   /** An exchange has ended, if it had not yet. */

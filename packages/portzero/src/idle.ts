@@ -14,13 +14,18 @@ interface Busy {
   inFlight(): readonly InFlight[]
 }
 
-/** Resolves when nothing is in flight. Throws `NOT_IDLE`, naming what is. */
-export async function idleWithin(server: Busy, options: IdleOptions): Promise<void> {
+/** Resolves when nothing is in flight, nor on its way there from its `client`. Throws `NOT_IDLE`, naming what is. */
+export async function idleWithin(
+  server: Busy,
+  client: Pick<Busy, 'inFlight'>,
+  options: IdleOptions,
+): Promise<void> {
   checkIdleOptions(options)
   const { timeout = IDLE_TIMEOUT } = options
   const idle = server.whenIdle()
   if (await settlesWithin(idle, timeout)) return idle
-  const busy = server.inFlight().filter(({ kind }) => kind === 'request')
+  const arrived = server.inFlight().filter(({ kind }) => kind === 'request')
+  const busy = arrived.length > 0 ? arrived : client.inFlight()
   throw new PortzeroError(
     'NOT_IDLE',
     `The server at ${server.url} was not idle within ${timeout} ms: ${busy.map(inWords).join('; ')}. ` +

@@ -1,9 +1,14 @@
+import { performance } from 'node:perf_hooks'
+import { clearTimeout, setTimeout } from 'node:timers'
 import type { Dispatcher } from 'undici'
 import { PortzeroError } from './errors.ts'
+import { settlesWithin } from './deadline.ts'
 import { idleWithin } from './idle.ts'
+import { reportOf } from './life.ts'
 import type { Life } from './life.ts'
 import { checkCloseOptions, checkRestartOptions } from './options.ts'
 import type { Settings } from './options.ts'
+import { AFTERWARDS } from './shutdown.ts'
 import type { OwnClient } from './shutdown.ts'
 import { TURNS, turns } from './turns.ts'
 import type {
@@ -80,7 +85,7 @@ export class Live implements LiveServer {
   }
 
   async idle(options: IdleOptions = {}): Promise<void> {
-    await idleWithin(this, options)
+    await idleWithin(this, this.#life.client, options)
   }
 
   /** Resolves when nothing is in flight, however long that takes: nor on its way there from our own client. */
@@ -108,12 +113,13 @@ export class Live implements LiveServer {
   async restart(options: RestartOptions = {}): Promise<CloseReport> {
     checkRestartOptions(options)
     if (this.#closing !== undefined) throw closed(this.url)
-    const before = this.#restarting?.catch(() => {})
-    const restarting = (async () => {
-      await before
-      return this.#restart(options.app ?? 'keep', options.grace ?? this.#grace)
-    })()
+    const grace = options.grace ?? this.#grace
+    const restarting = this.#restartAfter(this.#restarting, options.app ?? 'keep', grace)
     this.#restarting = restarting
+    const over = (): void => {
+      if (this.#restarting === restarting) this.#restarting = undefined
+    }
+    restarting.then(over, over)
     return restarting
   }
 
@@ -129,11 +135,8 @@ export class Live implements LiveServer {
     let begin: (closing: Promise<CloseReport>) => void = () => {}
     // Known before it begins: an app that is told of it may call close() itself.
     this.#closing = new Promise((resolve) => (begin = resolve))
-    begin(
-      this.#restarting
-        ? this.#restarting.catch(() => {}).then(() => this.#end(grace, client))
-        : this.#end(grace, client),
-    )
+    const restarting = this.#restarting?.catch(() => undefined)
+    begin(restarting ? this.#endRestarting(restarting, grace, client) : this.#end(grace, client))
     return this.#closing
   }
 
@@ -161,9 +164,53 @@ export class Live implements LiveServer {
     return (this.#ended ??= this.#life.end(grace, client))
   }
 
+  /** The same in the middle of a restart, which is given no longer than this. */
+  async #endRestarting(
+    restarting: Promise<CloseReport | undefined>,
+    grace: number,
+    client: OwnClient | undefined,
+  ): Promise<CloseReport> {
+    const startedAt = performance.now()
+    const left = (): number => Math.max(0, grace - (performance.now() - startedAt))
+    let isCut = false
+    const cut = setTimeout(() => {
+      isCut = true
+      this.#life.cut()
+    }, grace)
+    const isOver = await settlesWithin(restarting, grace + AFTERWARDS)
+    clearTimeout(cut)
+    if (!isOver) {
+      // Whatever it still begins ends at once.
+      void restarting.then(() => this.#end(0, client)).catch(() => {})
+      const ageMs = performance.now() - startedAt
+      return reportOf([{ kind: 'hook', method: 'restart', path: '', ageMs }], startedAt)
+    }
+    const before = isCut ? await restarting : undefined
+    const { outcome, blockers } = await this.#end(left(), client)
+    const lost = before?.blockers ?? []
+    return reportOf(
+      [...lost, ...blockers],
+      startedAt,
+      outcome === 'graceful' && lost.length > 0 ? 'forced' : outcome,
+    )
+  }
+
   #live(life: Life): void {
     this.#life = life
     this.#ended = undefined
+  }
+
+  async #restartAfter(
+    before: Promise<unknown> | undefined,
+    app: 'keep' | 'rebuild',
+    grace: number,
+  ): Promise<CloseReport> {
+    if (before !== undefined) {
+      await before.catch(() => {})
+      // By a restart that has failed, or by now by its user.
+      if (this.#closing !== undefined) throw closed(this.url)
+    }
+    return this.#restart(app, grace)
   }
 
   async #restart(app: 'keep' | 'rebuild', grace: number): Promise<CloseReport> {
@@ -181,8 +228,9 @@ export class Live implements LiveServer {
       return report
     } catch (error) {
       // What is left of it is closed, once.
-      this.#closing = this.#end(grace)
-      await this.#closing.catch(() => {})
+      const ended = this.#end(grace)
+      this.#closing ??= ended
+      await ended.catch(() => {})
       throw error
     }
   }

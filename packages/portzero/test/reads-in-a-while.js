@@ -5,7 +5,7 @@ import { readSync } from 'node:fs'
 import { connect } from 'node:http2'
 
 const [url = ''] = process.argv.slice(2)
-const WINDOW = 1_000_000
+const WINDOW = 1_100_000
 
 const session = connect(url, { settings: { initialWindowSize: WINDOW } })
 session.on('error', () => {})

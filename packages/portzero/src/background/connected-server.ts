@@ -169,7 +169,7 @@ export class Connected implements ConnectedServer {
   }
 
   async idle(options: IdleOptions = {}): Promise<void> {
-    await idleWithin(this, options)
+    await idleWithin(this, this.#client, options)
   }
 
   async whenIdle(): Promise<void> {
