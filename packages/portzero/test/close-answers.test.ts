@@ -1,0 +1,436 @@
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import tls from 'node:tls'
+import { fileURLToPath } from 'node:url'
+import { certificate } from 'fixture-apps'
+import { serve } from 'portzero'
+import type { CloseReport, LiveServer } from 'portzero'
+import { WebSocket } from 'undici'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { answers, gate } from './support.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const GRACE = 5_000
+
+/** More than the system of a client takes unread: the rest is lost with a connection that is reset. */
+const LARGE = 1_000_000
+
+/** Longer than a connection is kept for what may be on its way. */
+const WHILE = 100
+
+const graceful = { outcome: 'graceful', blockers: [] }
+
+const dial = (port: number): net.Socket => net.connect(port, '127.0.0.1')
+
+const headOf = (...lines: string[]): string => [...lines, 'Host: x', '', ''].join('\r\n')
+
+/** Sends a request over a new connection, of which nothing is read until somebody does. */
+function ask(socket: net.Socket, ...lines: string[]): net.Socket {
+  onTestFinished(() => void socket.destroy())
+  // Told to whoever reads.
+  socket.on('error', () => {})
+  socket.pause().write(headOf(...lines))
+  return socket
+}
+
+/** The bytes that follow the last head. */
+const bodyOf = (received: string): string => received.split('\r\n\r\n').at(-1) ?? ''
+
+function get(url: string, agent: http.Agent): Promise<string> {
+  return new Promise((resolve, reject) => {
+    http.get(url, { agent }, (response) => resolve(text(response))).once('error', reject)
+  })
+}
+
+describe('the head of an answer that is given while closing', () => {
+  test.each([
+    ['an array', ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2']],
+    [
+      'an array of arrays',
+      [
+        ['Set-Cookie', 'a=1'],
+        ['Set-Cookie', 'b=2'],
+      ] as never[],
+    ],
+  ])('keeps what the app has in %s, and tells of the end', async (_what, headers) => {
+    const [reached, release] = [gate(), gate()]
+    const server = await serve(
+      async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+        reached.open()
+        await release.opened
+        response.writeHead(200, headers).end('ok')
+      },
+      { grace: GRACE },
+    )
+    const client = ask(dial(server.port), 'GET / HTTP/1.1')
+    await reached.opened
+    const closing = server.close()
+    while (await answers(server.port));
+
+    release.open()
+    expect((await text(client)).match(/^(?:set-cookie|connection): .*/gim)).toEqual([
+      'Set-Cookie: a=1',
+      'Set-Cookie: b=2',
+      'Connection: close',
+    ])
+    expect(await closing).toMatchObject(graceful)
+  })
+})
+
+describe('a client that asks on as soon as it has an answer is answered, also', () => {
+  type Step = (response: http.ServerResponse) => unknown
+
+  test.each<[string, Step, Step]>([
+    ['behind one that had begun before closing', (response) => response.write('the '), () => {}],
+    [
+      'behind one in which the app says that the connection stays',
+      () => {},
+      (response) => response.setHeader('connection', 'keep-alive').write('the '),
+    ],
+  ])('%s', async (_what, before, meanwhile) => {
+    const [reached, release] = [gate(), gate()]
+    const server = await serve(
+      async ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+        if (url === '/next') return void response.end('the next')
+        before(response)
+        reached.open()
+        await release.opened
+        meanwhile(response)
+        response.end('first')
+      },
+      { grace: GRACE },
+    )
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    onTestFinished(() => agent.destroy())
+    const both = Promise.all([get(server.url, agent), get(`${server.url}/next`, agent)])
+    await reached.opened
+    const closing = server.close()
+    while (await answers(server.port));
+
+    release.open()
+    expect(await both).toEqual(['the first', 'the next'])
+    expect(await closing).toMatchObject(graceful)
+  })
+})
+
+test('a client that asks on before it has an answer gets both, and is told with the last', async () => {
+  const [one, two, release] = [gate(), gate(), gate()]
+  const server = await serve(
+    async ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+      if (url === '/one') one.open()
+      else two.open()
+      await release.opened
+      response.end(`answer to ${url};`)
+    },
+    { grace: GRACE },
+  )
+  const client = ask(dial(server.port), 'GET /one HTTP/1.1')
+  await one.opened
+  const closing = server.close()
+  while (await answers(server.port));
+
+  client.write(headOf('GET /two HTTP/1.1'))
+  await two.opened
+  release.open()
+  expect((await text(client)).match(/^connection: close|answer to .*(?=;)/gim)).toEqual([
+    'answer to /one',
+    'Connection: close',
+    'answer to /two',
+  ])
+  expect(await closing).toMatchObject(graceful)
+})
+
+describe('a client that sends all of its request before it reads gets', () => {
+  const EXPECTING = ['Expect: 100-continue']
+
+  test.each([
+    ['a small answer that was given before closing', 10, 'before', []],
+    ['a small answer that is given while closing', 10, 'while', []],
+    ['a small answer that is given after it was told to go on', 10, 'while', EXPECTING],
+    ['a large answer that was given before closing', LARGE, 'before', []],
+    ['a large answer that is given after it was told to go on', LARGE, 'while', EXPECTING],
+  ])('%s', async (_what, bytes, when, headers) => {
+    const [reached, release, answered] = [gate(), gate(), gate()]
+    const server = await serve(
+      async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+        reached.open()
+        await release.opened
+        response.end('x'.repeat(bytes))
+        answered.open()
+      },
+      { grace: GRACE },
+    )
+    const head = ['POST / HTTP/1.1', `Content-Length: ${LARGE}`, ...headers]
+    const client = ask(dial(server.port), ...head)
+    await reached.opened
+    if (when === 'before') {
+      release.open()
+      await answered.opened
+    }
+    const closing = server.close()
+    while (await answers(server.port));
+    release.open()
+    await answered.opened
+    await delay(WHILE)
+
+    client.write('y'.repeat(LARGE))
+    expect(bodyOf(await text(client)).length).toBe(bytes)
+    expect(await closing).toMatchObject(graceful)
+  })
+})
+
+describe('a WebSocket', () => {
+  test('that is refused gets the whole answer, and nothing else', async () => {
+    const [reached, release] = [gate(), gate()]
+    const app = http.createServer().on('upgrade', (_request, socket) => {
+      socket.write('HTTP/1.1 401 Unauthorized\r\nContent-Length: 12\r\n\r\nplease')
+      void release.opened.then(() => socket.end(' login'))
+      reached.open()
+    })
+    const server = await serve(app, { grace: GRACE })
+    const upgrade = ['Connection: Upgrade', 'Upgrade: websocket']
+    const client = ask(dial(server.port), 'GET / HTTP/1.1', ...upgrade)
+    await reached.opened
+    const closing = server.close()
+    while (await answers(server.port));
+
+    release.open()
+    expect(bodyOf(await text(client))).toBe('please login')
+    expect(await closing).toMatchObject(graceful)
+  })
+
+  test('that is accepted while closing is told to go away', async () => {
+    const [reached, release] = [gate(), gate()]
+    const app = http.createServer().on('upgrade', ({ headers }, socket) => {
+      const accept = createHash('sha1')
+        .update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+        .digest('base64')
+      const head = ['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: websocket']
+      head.push(`Sec-WebSocket-Accept: ${accept}`, '', '')
+      void release.opened.then(() => socket.write(head.join('\r\n')))
+      socket.once('data', () => socket.end())
+      reached.open()
+    })
+    const server = await serve(app, { grace: GRACE })
+    const client = new WebSocket(server.url.replace('http', 'ws'))
+    const code = new Promise((resolve) => {
+      client.addEventListener('close', (event) => resolve(event.code))
+    })
+    await reached.opened
+    const closing = server.close()
+    while (await answers(server.port));
+
+    release.open()
+    expect(await closing).toMatchObject(graceful)
+    expect(await code).toBe(1001)
+  })
+})
+
+test('an event stream that begins while closing is ended, after what the app writes at once', async () => {
+  const [reached, release] = [gate(), gate()]
+  const server = await serve(
+    async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+      reached.open()
+      await release.opened
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write('data: 1\n\n')
+    },
+    { grace: GRACE },
+  )
+  const client = ask(dial(server.port), 'GET / HTTP/1.1')
+  await reached.opened
+  const closing = server.close()
+  while (await answers(server.port));
+
+  release.open()
+  expect(await closing).toMatchObject(graceful)
+  expect(await text(client)).toMatch(/data: 1\n\n\r\n0\r\n\r\n$/)
+})
+
+describe('cuts off with a reset, which nobody takes for the end of', () => {
+  const HUGE = 20_000_000
+
+  test.each([
+    [
+      'an answer without a length, to a client that has closed its side',
+      (begun: () => void) =>
+        http.createServer((request, response) => {
+          request.socket.once('end', begun)
+          response.write(Buffer.alloc(HUGE))
+          response.end()
+        }),
+      'GET / HTTP/1.0\r\n\r\n',
+      true,
+    ],
+    [
+      'a tunnel that the app has ended',
+      (begun: () => void) =>
+        http.createServer().on('connect', (_request, socket) => {
+          // A tunnel is the app's own.
+          socket.on('error', () => {})
+          socket.write('HTTP/1.1 200 OK\r\n\r\n')
+          socket.end(Buffer.alloc(HUGE))
+          begun()
+        }),
+      'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n',
+      false,
+    ],
+  ])('%s', async (_what, create, head, closesItsSide) => {
+    const begun = gate()
+    const server = await serve(create(begun.open), { grace: 20 })
+    const program = fileURLToPath(new URL('reads-when-told.py', import.meta.url))
+    const client = spawn('python3', [program, `${server.port}`, head, `${closesItsSide}`], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    onTestFinished(() => void client.kill())
+    await begun.opened
+
+    expect((await server.close()).outcome).toBe('forced')
+    client.stdin.end()
+    expect(await text(client.stdout)).toBe('a reset\n')
+  })
+})
+
+describe('a cut loses no answer that was handed over as a whole before,', () => {
+  const BYTES = 300_000
+
+  async function serveTwo(): Promise<{
+    server: LiveServer
+    hangs: Promise<void>
+    answered: Promise<void>
+  }> {
+    const [hangs, answered] = [gate(), gate()]
+    const server = await serve(({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+      if (url === '/hang') hangs.open()
+      else response.once('finish', answered.open).end('x'.repeat(BYTES))
+    })
+    return { server, hangs: hangs.opened, answered: answered.opened }
+  }
+
+  test('to a client that has yet to read it', async () => {
+    const { server, hangs, answered } = await serveTwo()
+    ask(dial(server.port), 'GET /hang HTTP/1.1')
+    const client = ask(dial(server.port), 'GET / HTTP/1.1')
+    await Promise.all([hangs, answered])
+
+    const report = await server.close({ grace: 0 })
+    expect(report).toMatchObject({ outcome: 'forced', blockers: [{ path: '/hang' }] })
+    expect(bodyOf(await text(client)).length).toBe(BYTES)
+  })
+
+  test('to its own client', async () => {
+    const { server, hangs, answered } = await serveTwo()
+    const cut = server.fetch('/hang').catch(() => 'cut off')
+    const response = await server.fetch('/')
+    await Promise.all([hangs, answered])
+
+    const report = await server.close({ grace: 0 })
+    expect(report).toMatchObject({ outcome: 'forced', blockers: [{ path: '/hang' }] })
+    expect((await response.text()).length).toBe(BYTES)
+    expect(await cut).toBe('cut off')
+  })
+})
+
+/** Prepares an app for connections of this kind, and says how a client makes one. */
+type Prepare = (app: http.Server) => Promise<() => net.Socket>
+
+const overUnixSocket: Prepare = async (app) => {
+  const path = join(await temporaryFolder(), 'socket')
+  await once(app.listen(path), 'listening')
+  onTestFinished(() => void app.close())
+  return () => net.connect(path)
+}
+
+const overItsOwnTls: Prepare = async (app) => {
+  const listener = tls.createServer(await certificate(), (socket) => {
+    app.emit('connection', socket)
+  })
+  await once(listener.listen(0, '127.0.0.1'), 'listening')
+  onTestFinished(() => void listener.close())
+  const { port } = listener.address() as net.AddressInfo
+  return () => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+}
+
+describe.each([
+  ['a unix socket', overUnixSocket],
+  ["TLS of the app's own", overItsOwnTls],
+])('a connection over %s', (_what, prepare) => {
+  test('is cut off at the end of the grace', async () => {
+    const reached = gate()
+    const app = http.createServer(() => reached.open())
+    const connect = await prepare(app)
+    const server = await serve(app, { grace: 20 })
+    const client = ask(connect(), 'GET /hang HTTP/1.1').resume()
+    const closed = new Promise((resolve) => client.once('close', resolve))
+    await reached.opened
+
+    expect(await server.close()).toMatchObject({
+      outcome: 'forced',
+      blockers: [{ kind: 'request', path: '/hang' }],
+    })
+    await closed
+  })
+
+  test('is cut off by dropConnections()', async () => {
+    const reached = gate()
+    const app = http.createServer(() => reached.open())
+    const connect = await prepare(app)
+    await using server = await serve(app, { grace: GRACE })
+    const client = ask(connect(), 'GET /hang HTTP/1.1').resume()
+    const closed = new Promise((resolve) => client.once('close', resolve))
+    await reached.opened
+
+    server.dropConnections()
+    await closed
+    expect(server.inFlight()).toEqual([])
+  })
+})
+
+test('an app that closes its server when it is told of the closing gets the same report', async () => {
+  let hooks = 0
+  let inner: Promise<CloseReport> | undefined
+  const server = await serve(({ signal, onClose }) => {
+    signal.addEventListener('abort', () => void (inner = server.close()))
+    onClose(() => (hooks += 1))
+    return { fetch: () => new Response('ok') }
+  })
+  const report = await server.close()
+  expect(report).toMatchObject(graceful)
+  expect(await inner).toBe(report)
+  expect(hooks).toBe(1)
+})
+
+describe('inFlight()', () => {
+  test('has a request once which the app emits again', async () => {
+    const reached = gate()
+    const app = http.createServer(() => reached.open())
+    app.on('checkContinue', (request, response) => {
+      response.writeContinue()
+      app.emit('request', request, response)
+    })
+    await using server = await serve(app, { grace: 0 })
+    ask(dial(server.port), 'POST / HTTP/1.1', 'Expect: 100-continue', 'Content-Length: 2')
+    await reached.opened
+    expect(server.inFlight()).toMatchObject([{ method: 'POST', path: '/' }])
+  })
+
+  test('tells the method that the client has sent, whatever the app makes of it', async () => {
+    const reached = gate()
+    await using server = await serve(
+      (request: http.IncomingMessage, _response: unknown) => {
+        request.method = 'DELETE'
+        reached.open()
+      },
+      { grace: 0 },
+    )
+    ask(dial(server.port), 'POST /todo?_method=DELETE HTTP/1.1', 'Content-Length: 0')
+    await reached.opened
+    expect(server.inFlight()).toMatchObject([{ method: 'POST' }])
+  })
+})
