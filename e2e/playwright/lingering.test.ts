@@ -4,20 +4,33 @@ import { runPlaywright } from './run.ts'
 const told =
   /The test "leaves a request running" ended while http:\S+ was still at work on GET \/slow, unanswered for \d+ ms/
 
+const files = ['lingering.spec.ts']
+
 test('a request that outlasts its test is told', async () => {
-  const run = await runPlaywright('playwright-lingering', { env: { LINGERING: 'warn' } })
+  const run = await runPlaywright('playwright-lingering', { files, env: { LINGERING: 'warn' } })
   expect(run).toMatchObject({ exitCode: 0, passed: 2, failed: 0 })
   expect(run.output).toMatch(told)
 })
 
 test('or fails it', async () => {
-  const run = await runPlaywright('playwright-lingering', { env: { LINGERING: 'fail' } })
+  const run = await runPlaywright('playwright-lingering', { files, env: { LINGERING: 'fail' } })
   expect(run).toMatchObject({ exitCode: 1, passed: 1, failed: 1 })
   expect(run.tests.find(({ status }) => status === 'failed')?.errors.join()).toMatch(told)
 })
 
 test('or is waited for', async () => {
-  const run = await runPlaywright('playwright-lingering', { env: { LINGERING: 'wait' } })
+  const run = await runPlaywright('playwright-lingering', { files, env: { LINGERING: 'wait' } })
   expect(run).toMatchObject({ exitCode: 0, passed: 2, failed: 0 })
   expect(run.output).not.toContain('ended while')
+})
+
+test('so does one that is on its way as its test ends', async () => {
+  const run = await runPlaywright('playwright-lingering', {
+    files: ['at-its-end.spec.ts'],
+    env: { LINGERING: 'fail' },
+  })
+  expect(run.tests.map(({ title, status }) => `${title}: ${status}`)).toEqual([
+    'asks, and ends at once: failed',
+    'leaves none: passed',
+  ])
 })

@@ -4,20 +4,62 @@ import { runVitest } from './run.ts'
 const told =
   /The test "leaves a request running" ended while http:\S+ was still at work on GET \/slow, unanswered for \d+ ms/
 
+const files = ['lingering.test.ts']
+
 test('a request that outlasts its test is told', async () => {
-  const run = await runVitest('vitest-lingering', { env: { LINGERING: 'warn' } })
+  const run = await runVitest('vitest-lingering', { files, env: { LINGERING: 'warn' } })
   expect(run).toMatchObject({ exitCode: 0, passed: 2, failed: 0 })
   expect(run.output).toMatch(told)
 })
 
 test('or fails it', async () => {
-  const run = await runVitest('vitest-lingering', { env: { LINGERING: 'fail' } })
+  const run = await runVitest('vitest-lingering', { files, env: { LINGERING: 'fail' } })
   expect(run).toMatchObject({ exitCode: 1, passed: 1, failed: 1 })
   expect(run.tests.find(({ status }) => status === 'failed')?.errors.join()).toMatch(told)
 })
 
 test('or is waited for', async () => {
-  const run = await runVitest('vitest-lingering', { env: { LINGERING: 'wait' } })
+  const run = await runVitest('vitest-lingering', { files, env: { LINGERING: 'wait' } })
   expect(run).toMatchObject({ exitCode: 0, passed: 2, failed: 0 })
   expect(run.output).not.toContain('ended while')
+})
+
+test('so does one that is on its way as its test ends', async () => {
+  const run = await runVitest('vitest-lingering', {
+    files: ['at-its-end.test.ts'],
+    env: { LINGERING: 'fail' },
+  })
+  expect(run.tests.map(({ title, status }) => `${title}: ${status}`)).toEqual([
+    'asks, and ends at once: failed',
+    'leaves none: passed',
+    'asks on a new connection, and ends at once: failed',
+    'leaves none then: passed',
+  ])
+})
+
+test('a test does not answer for another of the same name', async () => {
+  const run = await runVitest('vitest-lingering', {
+    files: ['namesakes.test.ts'],
+    env: { LINGERING: 'fail' },
+  })
+  expect(run.tests.map(({ status }) => status)).toEqual(['failed', 'passed'])
+})
+
+test('tests that run at the same time do not answer for each other', async () => {
+  const run = await runVitest('vitest-lingering', {
+    files: ['together.test.ts'],
+    env: { LINGERING: 'fail' },
+  })
+  expect(run).toMatchObject({ exitCode: 0, passed: 2, failed: 0 })
+})
+
+test('the last of them answers for all, and names them', async () => {
+  const run = await runVitest('vitest-lingering', {
+    files: ['together-lost.test.ts'],
+    env: { LINGERING: 'fail' },
+  })
+  expect(run).toMatchObject({ passed: 1, failed: 1 })
+  expect(run.tests.flatMap(({ errors }) => errors).join()).toMatch(
+    /Tests that ran at the same time \("waits", "does not"\) ended while .* GET \/slow/,
+  )
 })

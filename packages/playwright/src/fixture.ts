@@ -81,8 +81,8 @@ export function liveServer<Name extends string = 'server'>(
 
 /** A fixture of every test, which knows when it begins and ends. It starts no server. */
 function follow(definition: Definition): TestFixture<void, object> {
-  return async ({}, use, { title }): Promise<void> => {
-    const ended = await followTest(definition, title)
+  return async ({}, use, info): Promise<void> => {
+    const ended = await followTest(definition, info, info.title)
     await use()
     await ended()
   }

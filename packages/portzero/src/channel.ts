@@ -20,7 +20,8 @@ export type Order =
       readonly grace: number
       readonly ports: number[]
     }
-  | { readonly type: 'resume' | 'idle' | 'hear'; readonly id: number }
+  | { readonly type: 'resume' | 'idle'; readonly id: number }
+  | { readonly type: 'hear'; readonly id: number; readonly test?: string }
   | { readonly type: 'test'; readonly title: string | undefined }
   | { readonly type: 'cut' | 'exit' }
 

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers'
 import type { Channel, HeldOrder, News, Order, Report, StartOrder } from './channel.ts'
 import type { OwnClient } from './shutdown.ts'
 import type { CloseReport, InFlight } from './types.ts'
+import { TURNS, turns } from './turns.ts'
 import { toWire } from './wire-error.ts'
 
 /** What an owner in another process or thread may do with a server. */
@@ -129,6 +130,9 @@ export class Governor {
         await server.idle()
         return undefined
       case 'hear':
+        // What was sent before has arrived then.
+        await turns(TURNS)
+        server.test = order.test
         return undefined
       default:
         return this.#means.held?.(order)

@@ -33,8 +33,11 @@ export interface Life {
   inFlight(): InFlight[]
   /** Resolves when nothing is in flight. */
   idle(): Promise<void>
-  /** Resolves when what it was told is known there, or it is known here that it has ended: it may have, and not been heard of yet. */
-  hear?(): Promise<void>
+  /**
+   * The same, once what was sent before has arrived. Resolves when it is known there, or it is known here that it has ended: it may
+   * have, and not been heard of yet.
+   */
+  hear(test: string | undefined): Promise<void>
   /** Resets all connections. */
   cut(): void
   /**

@@ -106,8 +106,8 @@ export class Live implements LiveServer {
 
   /** Says which tests are running. Where it is several, nothing tells which of them asks. Resolves when that is known, also to one elsewhere. */
   async tests(titles: readonly string[]): Promise<void> {
-    this.test = titles.length === 1 ? titles[0] : undefined
-    await this.#life.hear?.()
+    this.#test = titles.length === 1 ? titles[0] : undefined
+    await this.#life.hear(this.#test)
   }
 
   async restart(options: RestartOptions = {}): Promise<CloseReport> {

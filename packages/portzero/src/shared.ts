@@ -182,11 +182,12 @@ export async function acquire(definition: Definition, place: Place): Promise<Lea
 
 /**
  * Follows one test, for the servers that are defined so and run: call it when the test begins, and what it resolves to when the test
- * has ended. Both reject with `SERVER_DIED` if the server has ended by itself, the first unless the option `restart` says otherwise; and
+ * has ended; `key` is what the runner knows this test by. Both reject with `SERVER_DIED` if the server has ended by itself, the first unless the option `restart` says otherwise; and
  * the second with `LINGERING` if the option `lingering` says so.
  */
 export async function followTest(
   definition: Definition,
+  key: object,
   title: string,
 ): Promise<() => Promise<void>> {
   const { lingering, restart, scope, options } = definition
@@ -196,13 +197,13 @@ export async function followTest(
     if (restart === 'never') throw tell(before, before.died)
     await (before instanceof ScopedServer ? before.revive() : before.restart({ app: 'rebuild' }))
   }
-  await testBegins(title)
+  const test = await testBegins(key, title)
   return async () => {
-    await testEnds(title)
+    await testEnds(key)
     const server = await runningServer(definition)
     if (server === undefined) return
     const { grace = DEFAULTS.grace } = options
-    await settle(server, title, { lingering, grace, isShared: scope === 'run' })
+    await settle(server, test, { lingering, grace, isShared: scope === 'run' })
     if (server.died !== undefined) throw tell(server, server.died)
   }
 }

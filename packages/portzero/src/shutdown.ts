@@ -57,9 +57,9 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
 }
 
 /** Lets arrive what clients have sent by now: a connection in the kernel's queue would be refused with its request. */
-async function arrival(
+export async function arrival(
   { connections, client }: Pick<Serving, 'connections' | 'client'>,
-  left: () => number,
+  left: () => number = () => BACKLOG,
 ): Promise<void> {
   const sending = client.sending()
   if (sending !== undefined) {

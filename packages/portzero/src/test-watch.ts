@@ -1,6 +1,8 @@
+import { performance } from 'node:perf_hooks'
 import { settlesWithin } from './deadline.ts'
 import { PortzeroError } from './errors.ts'
 import { inWords } from './in-words.ts'
+import { TURNS, turns } from './turns.ts'
 import type { InFlight } from './types.ts'
 
 /** What happens when a test ends while requests that it made are still running. */
@@ -24,8 +26,24 @@ export interface Followed {
   whenIdle(): Promise<void>
 }
 
+/** A test that runs, or has just ended. */
+export interface RunningTest {
+  readonly title: string
+  readonly beganAt: number
+  /** Those that ran at the same time, if any: nothing tells what is theirs. */
+  company: Company | undefined
+  /** True if none of them was left when it ended. */
+  isLast: boolean
+}
+
+interface Company {
+  readonly titles: string[]
+  readonly since: number
+}
+
 const followed: Set<Followed> = new Set()
-const running: Set<string> = new Set()
+/** By what the runner knows each by: titles come twice, and so do tests that are tried again. */
+const running: Map<object, RunningTest> = new Map()
 
 /**
  * How long a request may take to end by itself once its test has, in ms: the test has its answer before the server hears that
@@ -36,7 +54,7 @@ const DELIVERY = 100
 /** Tells a server which tests are running, until `unfollow()`. */
 export async function follow(server: Followed): Promise<void> {
   followed.add(server)
-  await server.tests([...running])
+  await server.tests(titlesOf(running.values()))
 }
 
 /** Tells a server of no further test. */
@@ -44,36 +62,64 @@ export function unfollow(server: Followed): void {
   followed.delete(server)
 }
 
-/** A test begins: what servers are asked from now on is said to be its. */
-export async function testBegins(title: string): Promise<void> {
-  running.add(title)
+/** A test begins: what servers are asked from now on is said to be its. Several servers may follow the same one. */
+export async function testBegins(key: object, title: string): Promise<RunningTest> {
+  const known = running.get(key)
+  if (known !== undefined) return known
+  const beganAt = performance.now()
+  const [other] = running.values()
+  const test: RunningTest = { title, beganAt, company: undefined, isLast: false }
+  running.set(key, test)
+  if (other !== undefined) {
+    const company = other.company ?? { titles: [other.title], since: other.beganAt }
+    company.titles.push(title)
+    for (const each of running.values()) each.company = company
+  }
   await tellAll()
+  return test
 }
 
-/** A test has ended. */
-export async function testEnds(title: string): Promise<void> {
-  running.delete(title)
+/** A test has ended. What it has sent by now is still its. */
+export async function testEnds(key: object): Promise<void> {
+  const test = running.get(key)
+  if (test === undefined) return
+  running.delete(key)
+  test.isLast = running.size === 0
   await tellAll()
 }
 
 async function tellAll(): Promise<void> {
-  const titles = [...running]
+  const titles = titlesOf(running.values())
+  // What a client of this process was asked to send is on its way by then.
+  await turns(TURNS)
   await Promise.all([...followed].map((server) => server.tests(titles)))
+}
+
+function titlesOf(tests: Iterable<RunningTest>): string[] {
+  return [...tests].map(({ title }) => title)
 }
 
 /**
  * Does with the requests of a test that are still running what `lingering` says: waits for them up to `grace` ms and warns
- * of those that are left, warns at once, or throws `LINGERING`.
+ * of those that are left, warns at once, or throws `LINGERING`. Of tests that ran at the same time the last answers for all.
  */
 export async function settle(
   server: Followed,
-  title: string,
+  test: RunningTest,
   { lingering, grace, isShared }: Settling,
 ): Promise<void> {
-  // What nobody is known to have asked may be another worker's, where there are several.
-  const unknown = isShared ? undefined : title
-  const left = (): InFlight[] =>
-    server.inFlight().filter(({ kind, test = unknown }) => kind === 'request' && test === title)
+  const { title, beganAt, company, isLast } = test
+  const left = (): InFlight[] => {
+    const now = performance.now()
+    return server.inFlight().filter((request) => {
+      if (request.kind !== 'request') return false
+      if (request.test !== undefined)
+        return request.test === title && request.ageMs <= now - beganAt
+      // What nobody is known to have asked may be another worker's, where there are several.
+      if (isShared || (company !== undefined && !isLast)) return false
+      return request.ageMs <= now - (company?.since ?? beganAt)
+    })
+  }
   if (left().length === 0) return
   await settlesWithin(
     server.whenIdle(),
@@ -81,7 +127,11 @@ export async function settle(
   )
   const requests = left()
   if (requests.length === 0) return
-  const message = `The test "${title}" ended while ${server.url} was still at work on ${requests.map(withoutTest).map(inWords).join('; ')}.`
+  const tests =
+    company === undefined
+      ? `The test "${title}" ended`
+      : `Tests that ran at the same time (${company.titles.map((each) => `"${each}"`).join(', ')}) ended`
+  const message = `${tests} while ${server.url} was still at work on ${requests.map(withoutTest).map(inWords).join('; ')}.`
   if (lingering !== 'fail') return console.warn(`portzero: ${message}`)
   throw new PortzeroError(
     'LINGERING',

@@ -21,14 +21,14 @@ async function acquired(
 
 test('a server that dies fails the test that was running, and all later ones', async () => {
   const { server, definition } = await acquired({ name: 'mortal' })
-  const first = await followTest(definition, 'first')
+  const first = await followTest(definition, {}, 'first')
   await first()
-  const second = await followTest(definition, 'second')
+  const second = await followTest(definition, {}, 'second')
   expect((await failure(server.fetch('/exit?code=9'))).code).toBe('SERVER_DIED')
   const error = await failure(second())
   expect(error.code).toBe('SERVER_DIED')
   expect(error.message).toMatch(/exit code 9.*the app is loaded/s)
-  expect((await failure(followTest(definition, 'third'))).message).toBe(error.message)
+  expect((await failure(followTest(definition, {}, 'third'))).message).toBe(error.message)
 })
 
 test.each(['thread', 'process'] as const)(
@@ -38,7 +38,7 @@ test.each(['thread', 'process'] as const)(
     const definition = define(slow, { isolation, name: 'slow' })
     const { server, release } = await acquire(definition, place)
     onTestFinished(async () => void (await release()))
-    const ended = await followTest(definition, 'a test')
+    const ended = await followTest(definition, {}, 'a test')
     await expect(fetch(server.url)).rejects.toThrow('fetch failed')
     expect((await failure(ended())).message).toMatch(/has died.*exit code 7/s)
   },
@@ -47,10 +47,10 @@ test.each(['thread', 'process'] as const)(
 test('with restart: between-tests the next test has a new one on the same port', async () => {
   const { server, definition } = await acquired({ name: 'phoenix', restart: 'between-tests' })
   const { pid, url } = server
-  const first = await followTest(definition, 'first')
+  const first = await followTest(definition, {}, 'first')
   await failure(server.fetch('/exit?code=9'))
   expect((await failure(first())).code).toBe('SERVER_DIED')
-  const second = await followTest(definition, 'second')
+  const second = await followTest(definition, {}, 'second')
   expect(server.url).toBe(url)
   expect(server.pid).not.toBe(pid)
   expect((await server.fetch('/')).status).toBe(200)
@@ -62,7 +62,7 @@ test('a server that has died is closed without a word: its test has told', async
   onTestFinished(() => warn.mockRestore())
   const definition = define(target, { isolation: 'thread', name: 'quiet' })
   const { server, release } = await acquire(definition, place)
-  const ended = await followTest(definition, 'a test')
+  const ended = await followTest(definition, {}, 'a test')
   await failure(server.fetch('/exit?code=1'))
   await failure(ended())
   expect(await release()).toMatchObject({ outcome: 'killed', blockers: [] })
@@ -74,7 +74,7 @@ test.each(['thread', 'process'] as const)(
   async (isolation) => {
     const definition = define(target, { isolation, name: 'unheard' })
     const { server, release } = await acquire(definition, place)
-    const ended = await followTest(definition, 'a test')
+    const ended = await followTest(definition, {}, 'a test')
     // Not by its own client, which would hear of it; and nobody waits for the answer.
     const socket = net.connect(server.port, '127.0.0.1').on('error', () => {})
     socket.write('GET /exit?code=5 HTTP/1.1\r\nHost: x\r\n\r\n')

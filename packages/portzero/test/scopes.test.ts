@@ -136,7 +136,7 @@ test('a request is that of the only test that runs', async () => {
   const lease = await acquire(definition, place())
   leases.push(lease)
   const { server } = lease
-  const ended = await followTest(definition, 'lists')
+  const ended = await followTest(definition, {}, 'lists')
   const held = server.fetch('/holds')
   await until(
     () => server.inFlight().length === 1,
@@ -144,7 +144,7 @@ test('a request is that of the only test that runs', async () => {
   )
   expect(server.inFlight()).toMatchObject([{ path: '/holds', test: 'lists' }])
   expect((await failure(ended())).code).toBe('LINGERING')
-  const both = [await followTest(definition, 'one'), await followTest(definition, 'two')]
+  const both = [await followTest(definition, {}, 'one'), await followTest(definition, {}, 'two')]
   const unknown = server.fetch('/holds')
   await until(
     () => server.inFlight().length === 2,

@@ -87,7 +87,7 @@ function follow(
   use: (value: undefined) => Promise<void>,
 ) => Promise<void> {
   return async ({ task }, use) => {
-    const ended = await followTest(definition, task.name)
+    const ended = await followTest(definition, task, task.name)
     await use(undefined)
     await ended()
   }

@@ -10,7 +10,7 @@ import type { Life } from '../life.ts'
 import type { Settings } from '../options.ts'
 import { Readiness } from '../ready.ts'
 import { HostedApp } from '../hosted-app.ts'
-import { AFTERWARDS, runHooks, stopServing } from '../shutdown.ts'
+import { AFTERWARDS, arrival, runHooks, stopServing } from '../shutdown.ts'
 import type { Hook, OwnClient, Serving } from '../shutdown.ts'
 import { telling } from '../slow-start.ts'
 import { BoundSocket } from '../socket.ts'
@@ -114,6 +114,11 @@ export class InlineLife implements Life {
 
   idle(): Promise<void> {
     return this.#connections.idle()
+  }
+
+  async hear(test: string | undefined): Promise<void> {
+    await arrival({ connections: this.#connections, client: this.#client })
+    this.test = test
   }
 
   cut(): void {

@@ -183,9 +183,12 @@ export class RemoteLife implements Life {
     await Promise.race([idle, this.#host.exited])
   }
 
-  async hear(): Promise<void> {
-    if (this.#line === undefined || this.#end !== undefined) return
-    const heard = this.#line.ask({ type: 'hear' })
+  async hear(test: string | undefined): Promise<void> {
+    const sending = this.client.sending()
+    if (sending !== undefined) await settlesWithin(sending, HEARING)
+    if (this.#line === undefined || this.#end !== undefined) return void (this.test = test)
+    this.client.test = test
+    const heard = this.#line.ask({ type: 'hear', ...(test !== undefined && { test }) })
     // The connections of one that ends are reset some time before it is gone.
     await settlesWithin(Promise.race([heard, this.#host.exited]), HEARING)
   }
