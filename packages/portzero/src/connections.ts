@@ -372,7 +372,7 @@ export class Connections {
 /** Forgets the last request of a connection if it is over: its end is no later than the moment in which it came. */
 function forgets(connection: Connection, isOver: boolean): boolean {
   const { answer } = connection
-  if (!isOver || (answer !== undefined && isAhead(answer))) return false
+  if (!isOver || (answer?.req.complete === false && isAhead(answer))) return false
   connection.answer = undefined
   connection.usedAt = connection.startedAt
   return true
@@ -385,7 +385,7 @@ function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
 
 /** True if this is an answer to a request that is known: an app may emit it again. */
 function has({ answer, exchanges }: Connection, response: ServerResponse): boolean {
-  return answer === response || exchanges.some((exchange) => exchange.answer === response)
+  return answer === response || exchanges.at(-1)?.answer === response
 }
 
 function cut({ socket, stream, session }: Connection): void {
