@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import { headOf } from './answer-head.ts'
 
 /** What an answer is written to. */
 export type Answer = ServerResponse | ServerHttp2Stream
@@ -21,11 +22,6 @@ export function endEventStream(answer: Answer): void {
   answer.end()
 }
 
-/** True of an answer that has told its client that no further one comes on the connection. */
-export function saysLast(answer: Answer): boolean {
-  return 'req' in answer && /^connection:.*\bclose\b/im.test(headOf(answer))
-}
-
 /** True of an answer to a request of which a part is still to come. Of one that waits to be told to go on, nothing comes. */
 export function isAhead(answer: Answer): answer is ServerResponse {
   if (!('req' in answer) || answer.req.complete) return false
@@ -33,20 +29,6 @@ export function isAhead(answer: Answer): answer is ServerResponse {
   const { _sent100: goesOn } = answer as ServerResponse & { _sent100: boolean }
   if (expect !== undefined && !goesOn) return false
   return coding !== undefined || Number(length) > 0
-}
-
-/** Calls `before` when the app gives the head of an answer, and `after` when that is done. */
-export function aroundHead(answer: Answer, before: () => void, after: () => void): void {
-  const around =
-    <Head extends unknown[], Given>(give: (...head: Head) => Given) =>
-    (...head: Head): Given => {
-      before()
-      const given = give.apply(answer, head)
-      after()
-      return given
-    }
-  if ('respond' in answer) answer.respond = around(answer.respond)
-  else answer.writeHead = around(answer.writeHead) as ServerResponse['writeHead']
 }
 
 /** True of a stream of HTTP/2 that has sent all but the trailers, which it may owe. */
@@ -72,8 +54,3 @@ export function whenPushed(
 }
 
 type Pushed = (error: Error | null, stream: ServerHttp2Stream, headers: OutgoingHttpHeaders) => void
-
-/** As it was sent: getHeader() does not know what writeHead() was given. */
-function headOf(answer: ServerResponse): string {
-  return (answer as ServerResponse & { _header: string | null })._header ?? ''
-}

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
-import { aroundHead, endEventStream, isAhead, isEventStream, saysLast } from './answer.ts'
+import { endEventStream, isAhead, isEventStream } from './answer.ts'
+import { onHead, saysLast } from './answer-head.ts'
 import { bytesSent, isSocket, isUnread } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { TURNS, turns } from './turns.ts'
@@ -64,24 +65,24 @@ export function endExchange(connection: Connection, exchange: Exchange): void {
   if (answer === undefined) return
   if (answer.headersSent && isEventStream(answer)) return endEventStream(answer)
   if (answer.headersSent) return void (connection.isAnswered ||= answer.writableEnded)
-  aroundHead(
+  onHead(
     answer,
-    () => tellIfLast(connection, exchange),
+    () => isLast(connection, exchange),
     // With what the app writes at once.
     () => setImmediate(() => isEventStream(answer) && endEventStream(answer)),
   )
 }
 
 /**
- * Has an answer tell the client that no further one comes, if nothing more is due. Node would end the connection behind it: if a part
- * of the request is still to come, that is waited for. Once, as its client may ask on and on.
+ * True if nothing more is due after an exchange. Node would end the connection behind its answer: if a part of the request is still to
+ * come, that is waited for. Once, as its client may ask on and on.
  */
-function tellIfLast(connection: Connection, exchange: Exchange): void {
-  const { answer } = exchange
-  if (connection.ending !== 'when answered' || connection.exchanges.at(-1) !== exchange) return
-  if (answer === undefined || !('req' in answer)) return
-  if (isAhead(answer) && !connection.isSpared) connection.isSpared = true
-  else answer.shouldKeepAlive = false
+function isLast(connection: Connection, exchange: Exchange): boolean {
+  const { ending, exchanges, isSpared } = connection
+  if (ending !== 'when answered' || exchanges.at(-1) !== exchange) return false
+  if (isSpared || exchange.answer === undefined || !isAhead(exchange.answer)) return true
+  connection.isSpared = true
+  return false
 }
 
 /** Goes on with the end of a connection on which an exchange is over. `wasUsed` says whether that was not the first. */

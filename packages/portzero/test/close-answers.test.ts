@@ -83,41 +83,66 @@ describe('the head of an answer that is given while closing', () => {
   })
 })
 
-describe('a client that asks on as soon as it has an answer is answered, also', () => {
-  type Step = (response: http.ServerResponse) => unknown
+test('a client that asks on is answered behind an answer that had begun before closing', async () => {
+  const [begun, release] = [gate(), gate()]
+  const server = await serve(
+    async ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+      if (url === '/next') return void response.end('the next')
+      response.write('the ')
+      begun.open()
+      await release.opened
+      response.end('first')
+    },
+    { grace: GRACE },
+  )
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => agent.destroy())
+  const both = Promise.all([get(server.url, agent), get(`${server.url}/next`, agent)])
+  await begun.opened
+  const closing = server.close()
+  while (await answers(server.port));
 
-  test.each<[string, Step, Step]>([
-    ['behind one that had begun before closing', (response) => response.write('the '), () => {}],
-    [
-      'behind one in which the app says that the connection stays',
-      () => {},
-      (response) => response.setHeader('connection', 'keep-alive').write('the '),
-    ],
-  ])('%s', async (_what, before, meanwhile) => {
-    const [reached, release] = [gate(), gate()]
+  release.open()
+  expect(await both).toEqual(['the first', 'the next'])
+  expect(await closing).toMatchObject(graceful)
+})
+
+test.each<[string, (response: http.ServerResponse) => unknown]>([
+  ['before its head', (response) => response.setHeader('Connection', 'keep-alive')],
+  ['in an object', (response) => response.writeHead(200, { connection: 'keep-alive' })],
+  ['in an array', (response) => response.writeHead(200, ['Connection', 'Keep-Alive', 'X-A', '1'])],
+  [
+    'in an array of arrays',
+    (response) => response.writeHead(200, 'OK', [['connection', 'keep-alive']] as never),
+  ],
+])(
+  'a client is told of the end, though the app says that its connection stays, %s',
+  async (_where, say) => {
+    const [asked, release] = [gate(), gate()]
     const server = await serve(
-      async ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
-        if (url === '/next') return void response.end('the next')
-        before(response)
-        reached.open()
+      async (_request: unknown, response: http.ServerResponse) => {
+        asked.open()
         await release.opened
-        meanwhile(response)
-        response.end('first')
+        say(response)
+        response.end('ok')
       },
       { grace: GRACE },
     )
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
-    onTestFinished(() => agent.destroy())
-    const both = Promise.all([get(server.url, agent), get(`${server.url}/next`, agent)])
-    await reached.opened
+    const socket = net.connect(server.port, '127.0.0.1').setEncoding('latin1')
+    onTestFinished(() => void socket.destroy())
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    const answer = socket.toArray()
+    await asked.opened
     const closing = server.close()
     while (await answers(server.port));
 
     release.open()
-    expect(await both).toEqual(['the first', 'the next'])
+    expect((await answer).join('').match(/^connection: .*$/gim)).toEqual([
+      expect.stringMatching(/^connection: close$/i),
+    ])
     expect(await closing).toMatchObject(graceful)
-  })
-})
+  },
+)
 
 test('a client that asks on before it has an answer gets both, and is told with the last', async () => {
   const [one, two, release] = [gate(), gate(), gate()]
