@@ -31,10 +31,9 @@ export function isAhead(answer: Answer): answer is ServerResponse {
   return coding !== undefined || Number(length) > 0
 }
 
-/** True of a stream of HTTP/2 that has sent all but the trailers, which it may owe. */
-export function hasTrailersDue(stream: ServerHttp2Stream): boolean {
-  if (stream.destroyed || stream.sentTrailers !== undefined) return false
-  return stream.listenerCount('wantTrailers') > 0 && stream.state.localClose === 0
+/** True of a stream of HTTP/2 whose end is still to be sent: for want of trailers, or of room at its client. */
+export function isUnended(stream: ServerHttp2Stream): boolean {
+  return !stream.destroyed && stream.state.localClose === 0
 }
 
 /** Calls `pushed` with each stream that the app pushes along with this one, and what it answers. */

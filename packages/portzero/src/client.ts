@@ -58,9 +58,11 @@ export class Client {
     const pending = { method: 'GET', path: '/', test: this.test, startedAt: performance.now() }
     this.#pending.add(pending)
     try {
-      const [url, request] = await this.#resolve(input, init)
-      pending.method = request.method?.toUpperCase() ?? 'GET'
+      const url = this.#resolve(input)
       pending.path = url.pathname + url.search
+      const { method = input instanceof Request ? input.method : 'GET' } = init
+      pending.method = method.toUpperCase()
+      const request = await plain(input, init)
       const { fetch } = undici()
       const options = { ...request, dispatcher: this.dispatcher } as Parameters<typeof fetch>[1]
       return await fetch(url, options)
@@ -137,16 +139,11 @@ export class Client {
     return this.#ports
   }
 
-  async #resolve(input: string | URL | Request, init: RequestInit): Promise<[URL, RequestInit]> {
-    if (input instanceof Request) {
-      const request = new Request(input, init)
-      const { method, headers, redirect, signal } = request
-      const body = request.body === null ? null : await request.arrayBuffer()
-      return [new URL(request.url), { method, headers: [...headers], redirect, signal, body }]
-    }
+  #resolve(input: string | URL | Request): URL {
+    const { url } = this.#peer
+    if (input instanceof Request) return new URL(input.url)
     // A path is never taken for the name of another host, also when it begins with two slashes.
-    const path = typeof input === 'string' && input.startsWith('/') ? this.#peer.url + input : input
-    return [new URL(path, this.#peer.url), await withPlainBody(init)]
+    return new URL(typeof input === 'string' && input.startsWith('/') ? url + input : input, url)
   }
 
   #createDispatcher(): Dispatcher {
@@ -206,6 +203,15 @@ export class Client {
 
 function withoutBrackets(hostname: string): string {
   return hostname.replaceAll(/[[\]]/g, '')
+}
+
+/** What is to be sent, in what the package's fetch knows: it has classes of its own. */
+async function plain(input: string | URL | Request, init: RequestInit): Promise<RequestInit> {
+  if (!(input instanceof Request)) return withPlainBody(init)
+  const request = new Request(input, init)
+  const { method, headers, redirect, signal } = request
+  const body = request.body === null ? null : await request.arrayBuffer()
+  return { method, headers: [...headers], redirect, signal, body }
 }
 
 /** The package's fetch knows only its own class of FormData, and would send Node's as the text "[object FormData]". */

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import { hasTrailersDue, isAhead, isEventStream, whenPushed } from './answer.ts'
+import { isUnended, isAhead, isEventStream, whenPushed } from './answer.ts'
 import { bytesSent, exchangesOf, isEnding, isStillSent, reset } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { end, endExchange, endOn, isAtRest } from './connection-end.ts'
@@ -324,8 +324,8 @@ export class Connections {
   /** A stream of HTTP/2 may close long after its answer is handed over. */
   async #finished(connection: Connection, exchange: Exchange): Promise<void> {
     const stream = exchange.answer as ServerHttp2Stream
-    if (hasTrailersDue(stream)) await turns(TURNS)
-    if (!hasTrailersDue(stream)) this.#over(connection, exchange)
+    if (isUnended(stream)) await turns(TURNS)
+    if (!isUnended(stream)) this.#over(connection, exchange)
   }
 
   /** An exchange has ended, if it had not yet. */

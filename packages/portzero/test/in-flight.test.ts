@@ -159,6 +159,22 @@ describe('idle()', () => {
     await (await answer).text()
   })
 
+  test('names what its own client was asked to send, and has not sent yet', async () => {
+    await using server = await serve(holding().app, { grace: 0 })
+    let giveUp = (): void => {}
+    const body = new ReadableStream({
+      start: (stream) => void (giveUp = () => stream.error(new Error('enough'))),
+    })
+    const upload = new Request(`${server.url}/upload`, { method: 'POST', body, duplex: 'half' })
+    const asked = failure(server.fetch(upload))
+    const error = await failure(server.idle({ timeout: 20 }))
+    expect(error.code).toBe('NOT_IDLE')
+    expect(error.message).toMatch(/within 20 ms: POST \/upload, unanswered for \d+ ms/)
+    expect(server.inFlight()).toEqual([])
+    giveUp()
+    await asked
+  })
+
   test('does not wait for event streams', async () => {
     const { app, reached } = holding()
     await using server = await serve(app)

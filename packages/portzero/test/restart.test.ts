@@ -111,7 +111,6 @@ describe('restart()', () => {
 
   test.each(['keep', 'rebuild'] as const)('is refused if the port was lost (%s)', async (app) => {
     const stolen = gate()
-    let thief: net.Server | undefined
     const target = http.createServer((_request, response) => void response.end('ok'))
     const server = await serve(({ onClose }) => {
       onClose(() => stolen.opened)
@@ -124,16 +123,28 @@ describe('restart()', () => {
     const answer = failure(server.fetch('/hang'))
     await reached.opened
     const restarting = failure(server.restart({ app, grace: 200 }))
-    while (thief === undefined) {
-      // A listen() that fails takes no turn of the event loop.
-      await new Promise((resolve) => setImmediate(resolve))
-      thief = await holdPortOn(server.port).catch(() => undefined)
-    }
+    const thief = await takePort(server.port)
     stolen.open()
     const error = await restarting
     expect(error.code).toBe('PORT_IN_USE')
     await answer
-    await new Promise((resolve) => thief?.close(resolve))
+    await new Promise((resolve) => thief.close(resolve))
+    await server.close()
+    expect(await answers(server.port)).toBe(false)
+  })
+
+  test('that waits for one which loses the port is refused, and leaves nothing there', async () => {
+    const reached = gate()
+    const server = await serve((_request: unknown, _response: unknown) => reached.open())
+    const answer = failure(server.fetch('/hang'))
+    await reached.opened
+    const first = failure(server.restart({ grace: 200 }))
+    const second = failure(server.restart())
+    const thief = await takePort(server.port)
+    expect((await first).code).toBe('PORT_IN_USE')
+    await new Promise((resolve) => thief.close(resolve))
+    expect((await second).code).toBe('SERVER_CLOSED')
+    await answer
     await server.close()
     expect(await answers(server.port)).toBe(false)
   })
@@ -155,6 +166,47 @@ describe('restart()', () => {
     expect(await answers(server.port)).toBe(false)
   })
 
+  test('is given no longer than the grace of a close() that comes meanwhile', async () => {
+    const reached = gate()
+    const server = await serve((_request: unknown, _response: unknown) => reached.open())
+    const answer = failure(server.fetch('/hang'))
+    await reached.opened
+    const restarting = server.restart({ grace: 1_500 })
+    const report = await server.close({ grace: 100 })
+    expect(report).toMatchObject({
+      outcome: 'forced',
+      blockers: [{ kind: 'request', path: '/hang' }],
+    })
+    expect(report.durationMs).toBeLessThan(750)
+    await Promise.all([answer, restarting])
+    expect(await answers(server.port)).toBe(false)
+  })
+
+  test('is left behind by a close() while the app is built anew, which is closed at once then', async () => {
+    const [building, release, closed] = [gate(), gate(), gate()]
+    let builds = 0
+    const server = await serve(async ({ onClose }) => {
+      builds += 1
+      if (builds === 2) {
+        onClose(closed.open)
+        building.open()
+        await release.opened
+      }
+      return { fetch: () => new Response('ok') }
+    })
+    const restarting = server.restart({ app: 'rebuild' })
+    await building.opened
+    const report = await server.close({ grace: 100 })
+    expect(report).toMatchObject({
+      outcome: 'forced',
+      blockers: [{ kind: 'hook', method: 'restart' }],
+    })
+    expect(report.durationMs).toBeLessThan(750)
+    release.open()
+    await Promise.all([restarting, closed.opened])
+    expect(await answers(server.port)).toBe(false)
+  })
+
   test('refuses wrong options, and the server stays', async () => {
     await using server = await serve(counting().factory)
     const wrong = { app: 'again' } as unknown as { app: 'keep' }
@@ -162,6 +214,16 @@ describe('restart()', () => {
     expect(await text(server.fetch('/'))).toBe('1')
   })
 })
+
+/** Takes the port of a server as soon as that gives it up. */
+async function takePort(port: number): Promise<net.Server> {
+  for (;;) {
+    // A listen() that fails takes no turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve))
+    const holder = await holdPortOn(port).catch(() => undefined)
+    if (holder !== undefined) return holder
+  }
+}
 
 async function holdPortOn(port: number): Promise<net.Server> {
   const holder = net.createServer().listen(port, '127.0.0.1')

@@ -1,0 +1,253 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import http2 from 'node:http2'
+import net from 'node:net'
+import { Duplex } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
+import tls from 'node:tls'
+import { serve } from 'portzero'
+import type { LiveServer } from 'portzero'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { answers, gate } from './support.ts'
+
+const GRACE = 5_000
+
+/** More than the system of a client takes unread: the rest is lost with a connection that is reset. */
+const LARGE = 1_500_000
+
+/** Longer than a session is kept for what may be on its way. */
+const WHILE = 100
+
+/** So much a client lets the server send before it has read any. */
+const WINDOW = 2_000_000
+
+const graceful = { outcome: 'graceful', blockers: [] }
+
+interface Client {
+  session: http2.ClientHttp2Session
+  /** From now on it reads nothing, and says nothing to what comes. */
+  standStill(): void
+  /** Says something before it reads on: a server that has closed its side answers that with a reset. */
+  goOn(): void
+}
+
+/** A client of HTTP/2, whose session has begun. */
+async function connect({ url, port, ca }: LiveServer): Promise<Client> {
+  const address = { host: '127.0.0.1', port }
+  const socket =
+    ca === undefined ? net.connect(address) : tls.connect({ ...address, ca, ALPNProtocols: ['h2'] })
+  let { opened, open } = gate()
+  open()
+  const wire = new Duplex({
+    read() {},
+    write(chunk, _encoding, done) {
+      socket.write(chunk, () => done())
+    },
+    final: (done) => void socket.end(() => done()),
+  })
+  // Told by what was read.
+  socket.on('error', () => {})
+  const carry = async (): Promise<void> => {
+    for await (const chunk of socket) {
+      await opened
+      wire.push(chunk)
+    }
+  }
+  const end = (): void => void wire.push(null)
+  carry().then(end, end)
+  const session = http2.connect(url, {
+    createConnection: () => wire,
+    settings: { initialWindowSize: WINDOW },
+  })
+  session.on('error', () => {})
+  onTestFinished(() => {
+    session.destroy()
+    socket.destroy()
+  })
+  await once(session, 'remoteSettings')
+  session.setLocalWindowSize(WINDOW)
+  return {
+    session,
+    standStill: () => void ({ opened, open } = gate()),
+    goOn: () => {
+      session.settings({})
+      open()
+    },
+  }
+}
+
+/** Keeps this process from all else, as an app does that is busy. */
+function beBusy(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WHILE)
+}
+
+/** How many bytes have come when an answer ends, however it does. */
+async function bytesOf(answer: http2.ClientHttp2Stream): Promise<number> {
+  let bytes = 0
+  answer.on('data', (chunk: Buffer) => (bytes += chunk.length)).on('error', () => {})
+  await new Promise((resolve) => answer.once('close', resolve))
+  return bytes
+}
+
+describe.each([
+  ['in clear text', { http2: true, grace: GRACE }],
+  ['over TLS', { http2: true, https: true, grace: GRACE }],
+])('a session of HTTP/2 %s that is closed', (_what, options) => {
+  test.each([
+    ['a large answer and then a small one', [LARGE, 10]],
+    ['many answers, one after another', Array.from({ length: 25 }, () => 60_000)],
+  ])('loses nothing of %s, which its client has yet to read', async (_sizes, sizes) => {
+    const app = http2.createServer(({ url }, response) => {
+      response.end(Buffer.alloc(Number(url.slice(1))))
+    })
+    const server = await serve(app, options)
+    const { session, standStill, goOn } = await connect(server)
+    standStill()
+    const read: Promise<number>[] = []
+    for (const size of sizes) {
+      const reached = once(app, 'request')
+      read.push(bytesOf(session.request({ ':path': `/${size}` })))
+      await reached
+      await server.idle()
+    }
+
+    const closing = server.close()
+    await delay(WHILE)
+    goOn()
+    expect(await Promise.all(read)).toEqual(sizes)
+    expect(await closing).toMatchObject(graceful)
+  })
+
+  test('answers what is asked while closing, and its client may read that late', async () => {
+    const [reached, release, late] = [gate(), gate(), gate()]
+    const app = http2.createServer(({ url }, response) => {
+      reached.open()
+      if (url === '/late') void late.opened.then(() => response.end(Buffer.alloc(LARGE)))
+      else void release.opened.then(() => response.end(Buffer.alloc(10)))
+    })
+    const server = await serve(app, options)
+    const { session, standStill, goOn } = await connect(server)
+    const first = bytesOf(session.request({ ':path': '/' }))
+    await reached.opened
+    const closing = server.close()
+    while (await answers(server.port));
+
+    const asked = once(app, 'request')
+    const second = bytesOf(session.request({ ':path': '/late' }))
+    await asked
+    const told = once(session, 'goaway')
+    release.open()
+    expect(await first).toBe(10)
+    await told
+    standStill()
+    late.open()
+    await delay(WHILE)
+    goOn()
+    expect(await second).toBe(LARGE)
+    expect(await closing).toMatchObject(graceful)
+  })
+
+  test('pushes to the end what it has begun to push, and names it meanwhile', async () => {
+    const release = gate()
+    const app = http2.createServer().on('stream', (stream) => {
+      stream.pushStream({ ':path': '/pushed' }, (_error, pushed) => {
+        pushed.respond()
+        pushed.write('begun,')
+        void release.opened.then(() => pushed.end('ended'))
+      })
+      stream.respond()
+      stream.end('main')
+    })
+    const server = await serve(app, options)
+    const { session } = await connect(server)
+    const pushing = once(session, 'stream')
+    expect(await text(session.request({ ':path': '/' }))).toBe('main')
+    const [pushed] = (await pushing) as [http2.ClientHttp2Stream]
+    const body = text(pushed)
+
+    const closing = server.close()
+    await delay(WHILE)
+    expect(server.inFlight()).toMatchObject([{ kind: 'request', path: '/pushed' }])
+    release.open()
+    expect(await body).toBe('begun,ended')
+    expect(await closing).toMatchObject(graceful)
+  })
+
+  test('sends the trailers that its app has yet to give', async () => {
+    const [due, release] = [gate(), gate()]
+    const app = http2.createServer().on('stream', (stream) => {
+      stream.respond({}, { waitForTrailers: true })
+      stream.once('wantTrailers', () => {
+        due.open()
+        void release.opened.then(() => stream.sendTrailers({ checksum: 'abc' }))
+      })
+      stream.end('main')
+    })
+    const server = await serve(app, options)
+    const { session } = await connect(server)
+    const answer = session.request({ ':path': '/' })
+    let trailers = {}
+    answer.once('trailers', (given) => (trailers = given))
+    const [body, ended] = [text(answer), once(answer, 'close')]
+    await due.opened
+
+    const closing = server.close()
+    await delay(WHILE)
+    release.open()
+    expect(await body).toBe('main')
+    await ended
+    expect(trailers).toMatchObject({ checksum: 'abc' })
+    expect(await closing).toMatchObject(graceful)
+  })
+
+  test('loses no answer to its own client, in whichever turn of its end that is given', async () => {
+    const COUNT = 30
+    const BYTES = 100_000
+    const reached = gate()
+    const held: http2.Http2ServerResponse[] = []
+    const app = http2.createServer((_request, response) => {
+      held.push(response)
+      if (held.length === COUNT) reached.open()
+    })
+    const server = await serve(app, options)
+    const read = Array.from({ length: COUNT }, async () => {
+      const response = await server.fetch('/')
+      return (await response.arrayBuffer()).byteLength
+    })
+    await reached.opened
+
+    const closing = server.close()
+    while (await answers(server.port));
+    beBusy()
+    for (const response of held) {
+      await nextTurn()
+      response.end(Buffer.alloc(BYTES))
+    }
+    expect(await Promise.all(read)).toEqual(held.map(() => BYTES))
+    expect(await closing).toMatchObject(graceful)
+  })
+})
+
+test('a client of HTTP/2 that has yet to read gets all, also where the app leaves no ping to be sent', async () => {
+  const BYTES = 1_000_000
+  const app = http2.createServer({ maxOutstandingPings: 1 }, (_request, response) => {
+    response.end(Buffer.alloc(BYTES))
+  })
+  const begun = once(app, 'session')
+  const server = await serve(app, { grace: GRACE })
+  const client = fork(new URL('reads-in-a-while.js', import.meta.url), [server.url], {
+    stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
+  })
+  onTestFinished(() => void client.kill())
+  await once(client, 'message')
+  const read = once(client, 'message')
+  const [session] = (await begun) as [http2.ServerHttp2Session]
+  session.ping(() => {})
+
+  const closing = server.close()
+  await delay(WHILE)
+  client.stdin?.end()
+  expect(await read).toContain(BYTES)
+  expect(await closing).toMatchObject(graceful)
+})
