@@ -6,7 +6,7 @@ import type { Answer } from './answer.ts'
  * connection; `after` is called when that is done.
  */
 export function onHead(answer: Answer, isLast: () => boolean, after: () => void): void {
-  if ('respond' in answer) {
+  if ('sentHeaders' in answer) {
     const { respond } = answer
     answer.respond = (...head) => {
       respond.apply(answer, head)
@@ -27,7 +27,12 @@ export function onHead(answer: Answer, isLast: () => boolean, after: () => void)
 function sayLast(answer: ServerResponse, head: unknown[]): unknown[] {
   answer.shouldKeepAlive = false
   const value = answer.getHeader('connection')
-  if (value !== undefined) answer.setHeader('connection', instead('connection', value) as string)
+  const { _removedConnection: isRemoved } = answer as ServerResponse & {
+    _removedConnection?: boolean
+  }
+  if (isRemoved) answer.setHeader('connection', 'close')
+  else if (value !== undefined)
+    answer.setHeader('connection', instead('connection', value) as string)
   return head.map(withClose)
 }
 

@@ -43,13 +43,13 @@ export function whenPushed(
 ): void {
   const push = stream.pushStream as (...args: unknown[]) => void
   stream.pushStream = (asked: OutgoingHttpHeaders, ...rest: unknown[]): void => {
-    const given = rest.at(-1) as Pushed
-    const heard: Pushed = (error, answer, headers) => {
+    const given = rest.at(-1)
+    // Node says what is wrong.
+    if (typeof given !== 'function') return push.call(stream, asked, ...rest)
+    const heard = (error: Error | null, answer: ServerHttp2Stream, ...more: unknown[]): void => {
       if (!error) pushed(answer, asked)
-      given(error, answer, headers)
+      ;(given as (...all: unknown[]) => void)(error, answer, ...more)
     }
     push.call(stream, asked, ...rest.slice(0, -1), heard)
   }
 }
-
-type Pushed = (error: Error | null, stream: ServerHttp2Stream, headers: OutgoingHttpHeaders) => void

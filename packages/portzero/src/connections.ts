@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import { isUnended, isAhead, isEventStream, whenPushed } from './answer.ts'
+import { isAhead, isEventStream, isUnended, whenPushed } from './answer.ts'
 import { bytesSent, exchangesOf, isEnding, isStillSent, reset } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { end, endExchange, endOn, isAtRest } from './connection-end.ts'
@@ -166,11 +166,11 @@ export class Connections {
 
   /** The same for those with something in flight. What was handed over on others as a whole, and is yet to be read, is left to their clients. */
   cut(): void {
-    for (const connection of this.#connections) connection.last = undefined
     this.#lost.push(...this.inFlight())
     for (const connection of this.#connections) {
-      if (connection.exchanges.length > 0 || connection.session !== undefined) cut(connection)
-      else connection.socket.destroy()
+      const { socket, session, exchanges } = connection
+      if (exchanges.length > 0 || session !== undefined) cut(connection)
+      else socket.destroy()
     }
   }
 
@@ -388,7 +388,11 @@ function has({ answer, exchanges }: Connection, response: ServerResponse): boole
   return answer === response || exchanges.at(-1)?.answer === response
 }
 
-function cut({ socket, stream, session }: Connection): void {
+function cut(connection: Connection): void {
+  const { socket, stream, session, exchanges } = connection
+  exchanges.length = 0
+  connection.answer = undefined
+  connection.last = undefined
   // A session resets its streams itself; a socket that is reset under it would never tell that it closed.
   if (session !== undefined) session.destroy()
   else if (isEnding(stream)) socket.destroy()

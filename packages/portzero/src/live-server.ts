@@ -114,8 +114,10 @@ export class Live implements LiveServer {
     checkRestartOptions(options)
     if (this.#closing !== undefined) throw closed(this.url)
     const grace = options.grace ?? this.#grace
-    const restarting = this.#restartAfter(this.#restarting, options.app ?? 'keep', grace)
+    const before = this.#restarting
+    const [restarting, begin] = planned<CloseReport>()
     this.#restarting = restarting
+    begin(this.#restartAfter(before, options.app ?? 'keep', grace))
     const over = (): void => {
       if (this.#restarting === restarting) this.#restarting = undefined
     }
@@ -132,12 +134,11 @@ export class Live implements LiveServer {
     checkCloseOptions(options)
     if (this.#closing !== undefined) return this.#closing
     const grace = options.grace ?? this.#grace
-    let begin: (closing: Promise<CloseReport>) => void = () => {}
-    // Known before it begins: an app that is told of it may call close() itself.
-    this.#closing = new Promise((resolve) => (begin = resolve))
+    const [closing, begin] = planned<CloseReport>()
+    this.#closing = closing
     const restarting = this.#restarting?.catch(() => undefined)
     begin(restarting ? this.#endRestarting(restarting, grace, client) : this.#end(grace, client))
-    return this.#closing
+    return closing
   }
 
   /** True once closing has begun, also by a restart that failed. */
@@ -161,7 +162,11 @@ export class Live implements LiveServer {
 
   /** Ends the life that it has, once. */
   #end(grace: number, client?: OwnClient): Promise<CloseReport> {
-    return (this.#ended ??= this.#life.end(grace, client))
+    if (this.#ended !== undefined) return this.#ended
+    const [ended, begin] = planned<CloseReport>()
+    this.#ended = ended
+    begin(this.#life.end(grace, client))
+    return ended
   }
 
   /** The same in the middle of a restart, which is given no longer than this. */
@@ -234,6 +239,13 @@ export class Live implements LiveServer {
       throw error
     }
   }
+}
+
+/** A promise that is known before its work begins: an app that is told of the work may ask for the same. */
+function planned<T>(): [promise: Promise<T>, begin: (work: Promise<T>) => void] {
+  let begin: (work: Promise<T>) => void = () => {}
+  const promise = new Promise<T>((resolve) => (begin = resolve))
+  return [promise, begin]
 }
 
 function closed(url: string): PortzeroError {

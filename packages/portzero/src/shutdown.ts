@@ -64,7 +64,8 @@ export async function arrival(
   const sending = client.sending()
   if (sending !== undefined) {
     const arrived = sending.then((ports) => connections.met(ports))
-    await settlesWithin(arrived, left())
+    // No longer: one that has ended here, and is not known to have there, does not come again.
+    await settlesWithin(arrived, Math.min(BACKLOG, left()))
   }
   // Where nobody is connected a close is as quick as it can be: waiting for the chance of a connection would double its time.
   if (connections.isOver) return

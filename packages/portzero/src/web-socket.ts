@@ -6,23 +6,33 @@ const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9])
 // The only answer that opens it.
 const ACCEPTED = 'HTTP/1.1 101'
 
+/** Those whose client was told to go: no frame may follow. */
+const dismissed: WeakSet<Duplex> = new WeakSet()
+
 /** Calls `accepted` when the app has given a client the WebSocket that it asked for. */
 export function whenAccepted(socket: Duplex, accepted: () => void): void {
   const write = socket.write as (...args: unknown[]) => boolean
-  socket.write = (...args: unknown[]): boolean => {
-    // What is written first is the head of the answer.
-    socket.write = write
+  let head: string | undefined = ''
+  const heard = (...args: unknown[]): boolean => {
+    if (dismissed.has(socket)) return drop(args)
     const result = write.apply(socket, args)
-    if (startOf(args[0]) === ACCEPTED) accepted()
+    if (head === undefined) return result
+    head += textOf(args[0])
+    const isAccepted = head.startsWith(ACCEPTED)
+    const isWhole = head.includes('\r\n\r\n') || !(isAccepted || ACCEPTED.startsWith(head))
+    if (!isWhole) return result
+    head = undefined
+    // A library may have put its own in the place of this one, and call it for ever.
+    if (socket.write === heard) socket.write = write
+    if (isAccepted) accepted()
     return result
   }
+  socket.write = heard
 }
 
-function startOf(data: unknown): string {
-  if (typeof data === 'string') return data.slice(0, ACCEPTED.length)
-  return data instanceof Uint8Array
-    ? Buffer.from(data.subarray(0, ACCEPTED.length)).toString('latin1')
-    : ''
+function textOf(data: unknown): string {
+  if (typeof data === 'string') return data
+  return data instanceof Uint8Array ? Buffer.from(data).toString('latin1') : ''
 }
 
 /**
@@ -30,21 +40,20 @@ function startOf(data: unknown): string {
  * of the client's, and ends the connection.
  */
 export function sayGoodbye(socket: Duplex): void {
-  if (!socket.writable) return
+  if (!socket.writable || dismissed.has(socket)) return
   socket.write(GOING_AWAY)
-  // No frame may follow. The library would answer the client's answer, and Chromium takes that for a failure (1006).
+  // The library would answer the client's answer, and Chromium takes that for a failure (1006).
+  dismissed.add(socket)
   const end = socket.end.bind(socket)
-  socket.write = (...args: unknown[]): boolean => {
-    dropped(args)
-    return true
-  }
+  socket.write = (...args: unknown[]): boolean => drop(args)
   socket.end = (...args: unknown[]): typeof socket => {
-    dropped(args)
+    drop(args)
     return end()
   }
 }
 
-function dropped(args: unknown[]): void {
+function drop(args: unknown[]): true {
   const callback = args.at(-1)
   if (typeof callback === 'function') process.nextTick(callback)
+  return true
 }

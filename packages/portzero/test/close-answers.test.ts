@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
@@ -109,6 +110,7 @@ test('a client that asks on is answered behind an answer that had begun before c
 
 test.each<[string, (response: http.ServerResponse) => unknown]>([
   ['before its head', (response) => response.setHeader('Connection', 'keep-alive')],
+  ['by removing the header', (response) => response.removeHeader('Connection')],
   ['in an object', (response) => response.writeHead(200, { connection: 'keep-alive' })],
   ['in an array', (response) => response.writeHead(200, ['Connection', 'Keep-Alive', 'X-A', '1'])],
   [
@@ -230,15 +232,24 @@ describe('a WebSocket', () => {
     expect(await closing).toMatchObject(graceful)
   })
 
-  test('that is accepted while closing is told to go away', async () => {
+  test.each([
+    ['', (socket: Duplex, head: string) => socket.write(head)],
+    [
+      ' in two parts',
+      (socket: Duplex, head: string) => {
+        socket.write(head.slice(0, 40))
+        socket.write(Buffer.from(head.slice(40)))
+      },
+    ],
+  ])('that is accepted while closing%s is told to go away', async (_how, accept) => {
     const [reached, release] = [gate(), gate()]
     const app = http.createServer().on('upgrade', ({ headers }, socket) => {
-      const accept = createHash('sha1')
+      const key = createHash('sha1')
         .update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
         .digest('base64')
       const head = ['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: websocket']
-      head.push(`Sec-WebSocket-Accept: ${accept}`, '', '')
-      void release.opened.then(() => socket.write(head.join('\r\n')))
+      head.push(`Sec-WebSocket-Accept: ${key}`, '', '')
+      void release.opened.then(() => accept(socket, head.join('\r\n')))
       socket.once('data', () => socket.end())
       reached.open()
     })
@@ -255,6 +266,60 @@ describe('a WebSocket', () => {
     expect(await closing).toMatchObject(graceful)
     expect(await code).toBe(1001)
   })
+})
+
+test('an app that puts its own in the place of what writes to a WebSocket hears all that is written', async () => {
+  const accepted = gate()
+  let heard = 0
+  const app = http.createServer().on('upgrade', (_request, socket: Duplex) => {
+    const write = socket.write.bind(socket) as (data: unknown) => boolean
+    socket.write = (data: unknown) => {
+      heard += 1
+      return write(data)
+    }
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n')
+    for (let frame = 1; frame <= 3; frame += 1) socket.write(Buffer.from([0x81, 0]))
+    accepted.open()
+  })
+  const server = await serve(app, { grace: 0 })
+  ask(dial(server.port), 'GET / HTTP/1.1', 'Connection: Upgrade', 'Upgrade: websocket')
+  await accepted.opened
+  expect(heard).toBe(4)
+  await server.close()
+})
+
+test('a helper of the app that has the name of one of HTTP/2 works while closing', async () => {
+  const [reached, release] = [gate(), gate()]
+  const server = await serve(
+    async (_request: unknown, response: http.ServerResponse) => {
+      const helper = response as http.ServerResponse & { respond(): typeof response }
+      helper.respond = () => response
+      reached.open()
+      await release.opened
+      helper.respond().end('ok')
+    },
+    { grace: GRACE },
+  )
+  const client = ask(dial(server.port), 'GET / HTTP/1.1')
+  await reached.opened
+  const closing = server.close()
+  while (await answers(server.port));
+
+  release.open()
+  expect(await text(client)).toMatch(/^connection: close\r\n[^]*ok$/im)
+  expect(await closing).toMatchObject(graceful)
+})
+
+test('what is cut off twice is named once', async () => {
+  const reached = gate()
+  const server = await serve((_request: unknown, _response: unknown) => reached.open())
+  ask(dial(server.port), 'GET /never HTTP/1.1')
+  await reached.opened
+  const closing = server.close()
+  while (await answers(server.port));
+  server.dropConnections()
+  server.dropConnections()
+  expect(await closing).toMatchObject({ outcome: 'forced', blockers: [{ path: '/never' }] })
 })
 
 test('an event stream that begins while closing is ended, after what the app writes at once', async () => {

@@ -251,3 +251,35 @@ test('a client of HTTP/2 that has yet to read gets all, also where the app leave
   expect(await read).toContain(BYTES)
   expect(await closing).toMatchObject(graceful)
 })
+
+test('an answer over HTTP/2 that is not read within the grace is named', async () => {
+  const given = gate()
+  const app = http2.createServer((_request, response) => {
+    response.once('finish', given.open).end(Buffer.alloc(LARGE))
+  })
+  const server = await serve(app, { grace: 200 })
+  const client = await connect(server)
+  client.standStill()
+  client.session.request({ ':path': '/large' })
+  await given.opened
+  const report = await server.close()
+  expect(report).toMatchObject({ outcome: 'forced', blockers: [{ path: '/large' }] })
+})
+
+test('what Node refuses to push is refused as it is without portzero', async () => {
+  let error: unknown
+  const app = http2.createServer().on('stream', (stream) => {
+    try {
+      stream.pushStream({ ':path': '/pushed' }, undefined)
+    } catch (thrown) {
+      error = thrown
+    }
+    stream.respond({}, { endStream: true })
+  })
+  const server = await serve(app)
+  const { session } = await connect(server)
+  const answer = session.request({ ':path': '/' }).resume()
+  await once(answer, 'close')
+  expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  await server.close()
+})

@@ -112,6 +112,23 @@ describe('closes at once, without waiting for the grace', () => {
   })
 })
 
+test('is not kept by a connection of its own client that has ended, while another is in use', async () => {
+  const release = gate()
+  const server = await serve(
+    async ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+      if (url === '/slow') await release.opened
+      response.writeHead(200, { connection: 'close' }).end('ok')
+    },
+    { grace: GRACE },
+  )
+  const slow = server.fetch('/slow')
+  await (await server.fetch('/')).text()
+  const closing = server.close()
+  release.open()
+  expect((await closing).durationMs).toBeLessThan(GRACE / 2)
+  expect(await (await slow).text()).toBe('ok')
+})
+
 describe('loses no answer', () => {
   test('that is streamed when closing begins', async () => {
     const [begun, release] = [gate(), gate()]

@@ -49,8 +49,8 @@ describe.each(kinds.map((kind) => [kind.name, kind] as const))('%s', (_name, kin
 })
 
 /** What closing on a client takes, in ms: not before its work is done, and never the grace if it has no use for it. */
-function bounds({ blocks, waits, dallies }: Client): [least: number, most: number] {
-  if (blocks !== undefined || dallies) return [GRACE, GRACE + A_LITTLE]
+function bounds({ blocks, waits }: Client): [least: number, most: number] {
+  if (blocks !== undefined) return [GRACE, GRACE + A_LITTLE]
   // A timer may fire a little early.
   return waits ? [WORK_LEFT - 2, GRACE] : [0, GRACE / 2]
 }

@@ -207,6 +207,24 @@ describe('restart()', () => {
     expect(await answers(server.port)).toBe(false)
   })
 
+  test('ends with a close() that the app calls when it is told, and runs each hook once', async () => {
+    const closed: number[] = []
+    let built = 0
+    let end = (): unknown => undefined
+    const server = await serve(({ signal, onClose }) => {
+      built += 1
+      const life = built
+      signal.addEventListener('abort', () => void end())
+      onClose(() => closed.push(life))
+      return { fetch: () => new Response('ok') }
+    })
+    end = () => server.close()
+    await server.restart({ app: 'rebuild' }).catch(() => {})
+    await server.close()
+    expect(closed).toEqual(Array.from({ length: built }, (_, index) => index + 1))
+    expect(await answers(server.port)).toBe(false)
+  })
+
   test('refuses wrong options, and the server stays', async () => {
     await using server = await serve(counting().factory)
     const wrong = { app: 'again' } as unknown as { app: 'keep' }
