@@ -385,7 +385,9 @@ function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
 
 /** True if this is an answer to a request that is known: an app may emit it again. */
 function has({ answer, exchanges }: Connection, response: ServerResponse): boolean {
-  return answer === response || exchanges.at(-1)?.answer === response
+  if (answer === response) return true
+  // Nearly always there is none.
+  return exchanges.length !== 0 && exchanges.at(-1)?.answer === response
 }
 
 function cut(connection: Connection): void {
