@@ -113,6 +113,12 @@ export class Client {
     return this.#pending.size === 0 ? undefined : this.#connected()
   }
 
+  /** Resolves when what it was asked to send has found a connection, or after so many ms. */
+  async sent(ms: number): Promise<void> {
+    const sending = this.sending()
+    if (sending !== undefined) await settlesWithin(sending, ms)
+  }
+
   /** Closes idle connections; those in use close when they are done. Resolves when all are. */
   async close(): Promise<void> {
     // A pool that is closed already, as whoever was given the dispatcher may have done, says so by rejecting.

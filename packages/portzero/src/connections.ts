@@ -298,7 +298,6 @@ export class Connections {
     }
     this.#follow(connection, exchange)
     this.#onChange()
-    if (connection.ending !== undefined) endExchange(connection, exchange)
     return exchange
   }
 
@@ -315,6 +314,7 @@ export class Connections {
 
   #follow(connection: Connection, exchange: Exchange): void {
     connection.exchanges.push(exchange)
+    if (connection.ending !== undefined) endExchange(connection, exchange)
     const over = (): void => this.#over(connection, exchange)
     exchange.answer?.on('close', over)
     if (connection.session !== undefined)
@@ -350,11 +350,8 @@ export class Connections {
 
   #end(connection: Connection, closing: Closing): void {
     this.#settle(connection)
-    const { exchanges, last } = connection
-    if (connection.ending !== undefined) {
-      const newest = exchanges.at(-1)
-      return newest && endExchange(connection, newest)
-    }
+    const { exchanges, last, ending } = connection
+    if (ending !== undefined) return
     if (last !== undefined && isStillSent(connection, last)) {
       exchanges.push(last)
       this.#whenSent(connection, last)
@@ -372,7 +369,7 @@ export class Connections {
 /** Forgets the last request of a connection if it is over: its end is no later than the moment in which it came. */
 function forgets(connection: Connection, isOver: boolean): boolean {
   const { answer } = connection
-  if (!isOver || (answer?.req.complete === false && isAhead(answer))) return false
+  if (!isOver || (answer !== undefined && isAhead(answer))) return false
   connection.answer = undefined
   connection.usedAt = connection.startedAt
   return true
@@ -385,9 +382,7 @@ function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
 
 /** True if this is an answer to a request that is known: an app may emit it again. */
 function has({ answer, exchanges }: Connection, response: ServerResponse): boolean {
-  if (answer === response) return true
-  // Nearly always there is none.
-  return exchanges.length !== 0 && exchanges.at(-1)?.answer === response
+  return answer === response || exchanges.at(-1)?.answer === response
 }
 
 function cut(connection: Connection): void {

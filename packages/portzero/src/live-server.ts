@@ -193,11 +193,7 @@ export class Live implements LiveServer {
     const before = isCut ? await restarting : undefined
     const { outcome, blockers } = await this.#end(left(), client)
     const lost = before?.blockers ?? []
-    return reportOf(
-      [...lost, ...blockers],
-      startedAt,
-      outcome === 'graceful' && lost.length > 0 ? 'forced' : outcome,
-    )
+    return reportOf([...lost, ...blockers], startedAt, outcome === 'killed' ? outcome : undefined)
   }
 
   #live(life: Life): void {

@@ -43,6 +43,27 @@ function ask(socket: net.Socket, ...lines: string[]): net.Socket {
 /** The bytes that follow the last head. */
 const bodyOf = (received: string): string => received.split('\r\n\r\n').at(-1) ?? ''
 
+/** Asks an app that gives its answer when closing has begun. */
+async function askBeforeClosing(
+  give: (response: http.ServerResponse) => unknown,
+): Promise<{ client: net.Socket; closing: Promise<CloseReport> }> {
+  const [reached, release] = [gate(), gate()]
+  const server = await serve(
+    async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+      reached.open()
+      await release.opened
+      give(response)
+    },
+    { grace: GRACE },
+  )
+  const client = ask(dial(server.port), 'GET / HTTP/1.1')
+  await reached.opened
+  const closing = server.close()
+  while (await answers(server.port));
+  release.open()
+  return { client, closing }
+}
+
 function get(url: string, agent: http.Agent): Promise<string> {
   return new Promise((resolve, reject) => {
     http.get(url, { agent }, (response) => resolve(text(response))).once('error', reject)
@@ -60,21 +81,9 @@ describe('the head of an answer that is given while closing', () => {
       ] as never[],
     ],
   ])('keeps what the app has in %s, and tells of the end', async (_what, headers) => {
-    const [reached, release] = [gate(), gate()]
-    const server = await serve(
-      async (_request: http.IncomingMessage, response: http.ServerResponse) => {
-        reached.open()
-        await release.opened
-        response.writeHead(200, headers).end('ok')
-      },
-      { grace: GRACE },
-    )
-    const client = ask(dial(server.port), 'GET / HTTP/1.1')
-    await reached.opened
-    const closing = server.close()
-    while (await answers(server.port));
-
-    release.open()
+    const { client, closing } = await askBeforeClosing((response) => {
+      response.writeHead(200, headers).end('ok')
+    })
     expect((await text(client)).match(/^(?:set-cookie|connection): .*/gim)).toEqual([
       'Set-Cookie: a=1',
       'Set-Cookie: b=2',
@@ -120,26 +129,11 @@ test.each<[string, (response: http.ServerResponse) => unknown]>([
 ])(
   'a client is told of the end, though the app says that its connection stays, %s',
   async (_where, say) => {
-    const [asked, release] = [gate(), gate()]
-    const server = await serve(
-      async (_request: unknown, response: http.ServerResponse) => {
-        asked.open()
-        await release.opened
-        say(response)
-        response.end('ok')
-      },
-      { grace: GRACE },
-    )
-    const socket = net.connect(server.port, '127.0.0.1').setEncoding('latin1')
-    onTestFinished(() => void socket.destroy())
-    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-    const answer = socket.toArray()
-    await asked.opened
-    const closing = server.close()
-    while (await answers(server.port));
-
-    release.open()
-    expect((await answer).join('').match(/^connection: .*$/gim)).toEqual([
+    const { client, closing } = await askBeforeClosing((response) => {
+      say(response)
+      response.end('ok')
+    })
+    expect((await text(client)).match(/^connection: .*$/gim)).toEqual([
       expect.stringMatching(/^connection: close$/i),
     ])
     expect(await closing).toMatchObject(graceful)
@@ -323,22 +317,10 @@ test('what is cut off twice is named once', async () => {
 })
 
 test('an event stream that begins while closing is ended, after what the app writes at once', async () => {
-  const [reached, release] = [gate(), gate()]
-  const server = await serve(
-    async (_request: http.IncomingMessage, response: http.ServerResponse) => {
-      reached.open()
-      await release.opened
-      response.writeHead(200, { 'content-type': 'text/event-stream' })
-      response.write('data: 1\n\n')
-    },
-    { grace: GRACE },
-  )
-  const client = ask(dial(server.port), 'GET / HTTP/1.1')
-  await reached.opened
-  const closing = server.close()
-  while (await answers(server.port));
-
-  release.open()
+  const { client, closing } = await askBeforeClosing((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write('data: 1\n\n')
+  })
   expect(await closing).toMatchObject(graceful)
   expect(await text(client)).toMatch(/data: 1\n\n\r\n0\r\n\r\n$/)
 })

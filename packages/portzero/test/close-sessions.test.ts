@@ -1,4 +1,3 @@
-import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import net from 'node:net'
@@ -9,7 +8,7 @@ import tls from 'node:tls'
 import { serve } from 'portzero'
 import type { LiveServer } from 'portzero'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { answers, gate } from './support.ts'
+import { answers, clientThatStandsStill, gate } from './support.ts'
 
 const GRACE = 5_000
 
@@ -236,18 +235,13 @@ test('a client of HTTP/2 that has yet to read gets all, also where the app leave
   })
   const begun = once(app, 'session')
   const server = await serve(app, { grace: GRACE })
-  const client = fork(new URL('reads-in-a-while.js', import.meta.url), [server.url], {
-    stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
-  })
-  onTestFinished(() => void client.kill())
-  await once(client, 'message')
-  const read = once(client, 'message')
+  const { read, goOn } = await clientThatStandsStill(server.url)
   const [session] = (await begun) as [http2.ServerHttp2Session]
   session.ping(() => {})
 
   const closing = server.close()
   await delay(WHILE)
-  client.stdin?.end()
+  goOn()
   expect(await read).toContain(BYTES)
   expect(await closing).toMatchObject(graceful)
 })

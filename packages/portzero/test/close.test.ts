@@ -1,5 +1,3 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
@@ -9,7 +7,7 @@ import undici from 'undici'
 import { PortzeroError, serve } from 'portzero'
 import type { LiveServer } from 'portzero'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { answers, failure, gate } from './support.ts'
+import { answers, clientThatStandsStill, failure, gate } from './support.ts'
 
 /** A raw connection that collects what it receives. */
 async function connect(
@@ -291,18 +289,13 @@ describe('a client of HTTP/2 that has yet to read a large answer', () => {
   ])('%s gets it, and is named meanwhile', async (_what, wait) => {
     const app = http2.createServer((_request, response) => void response.end(Buffer.alloc(BYTES)))
     const server = await serve(app, { grace: GRACE })
-    const client = fork(new URL('reads-in-a-while.js', import.meta.url), [server.url], {
-      stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
-    })
-    onTestFinished(() => void client.kill())
-    await once(client, 'message')
-    const read = once(client, 'message')
+    const { read, goOn } = await clientThatStandsStill(server.url)
     await wait(server)
 
     const closing = server.close()
     await delay(100)
     expect(server.inFlight()).toMatchObject([{ kind: 'request', method: 'GET', path: '/' }])
-    client.stdin?.end()
+    goOn()
     expect(await closing).toMatchObject({ outcome: 'graceful', blockers: [] })
     expect(await read).toContain(BYTES)
   })

@@ -1,5 +1,8 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import net from 'node:net'
 import type { PortzeroError } from 'portzero'
+import { onTestFinished } from 'vitest'
 
 /** A promise to be settled from outside. */
 export function gate(): { opened: Promise<void>; open: () => void } {
@@ -35,4 +38,16 @@ export async function holdPort(port: number): Promise<net.Server> {
   const holder = net.createServer().listen(port)
   await new Promise((resolve, reject) => holder.once('listening', resolve).once('error', reject))
   return holder
+}
+
+/** A client of HTTP/2 in another process, to which an answer has begun. It stands still until it is told, and says what it has read. */
+export async function clientThatStandsStill(
+  url: string,
+): Promise<{ read: Promise<unknown[]>; goOn: () => void }> {
+  const client = fork(new URL('reads-in-a-while.js', import.meta.url), [url], {
+    stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
+  })
+  onTestFinished(() => void client.kill())
+  await once(client, 'message')
+  return { read: once(client, 'message'), goOn: () => void client.stdin?.end() }
 }

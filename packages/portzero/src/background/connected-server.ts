@@ -183,8 +183,7 @@ export class Connected implements ConnectedServer {
 
   /** Tells which tests run in this process, for what is asked from now on. Resolves when that is known, and what is in flight is told. */
   async tests(titles: readonly string[]): Promise<void> {
-    const sending = this.#client.sending()
-    if (sending !== undefined) await settlesWithin(sending, TESTS)
+    await this.#client.sent(TESTS)
     this.#client.test = titles.length === 1 ? titles[0] : undefined
     await settlesWithin(this.#connection.ask({ type: 'tests', titles }), TESTS)
   }

@@ -184,8 +184,7 @@ export class RemoteLife implements Life {
   }
 
   async hear(test: string | undefined): Promise<void> {
-    const sending = this.client.sending()
-    if (sending !== undefined) await settlesWithin(sending, HEARING)
+    await this.client.sent(HEARING)
     if (this.#line === undefined || this.#end !== undefined) return void (this.test = test)
     this.client.test = test
     const heard = this.#line.ask({ type: 'hear', ...(test !== undefined && { test }) })
