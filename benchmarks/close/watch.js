@@ -40,9 +40,9 @@ export class Watch {
     while (this.#connections < connections || this.#requests < requests) await this.#change()
   }
 
-  /** Resolves when no connection is open. */
+  /** Resolves when no connection is open. A socket that is destroyed is closed; its 'close' event comes a turn of the event loop later. */
   async empty() {
-    while (this.#open.size > 0) await this.#change()
+    while ([...this.#open].some(({ destroyed }) => !destroyed)) await this.#change()
   }
 
   #change() {

@@ -3,7 +3,7 @@ import type { Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { isAhead, isEventStream, isUnended, whenPushed } from './answer.ts'
-import { bytesSent, exchangesOf, isEnding, isStillSent, reset } from './connection.ts'
+import { bytesSent, exchangesOf, isEnding, isSocket, isStillSent, reset } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { end, endExchange, endOn, isAtRest } from './connection-end.ts'
 import type { Closing } from './connection-end.ts'
@@ -142,13 +142,19 @@ export class Connections {
     this.#closing = closing
     this.#lost = []
     for (const connection of this.#connections) {
-      // As few steps as possible for what is often by far the most.
-      if (isAtRest(connection, closing)) connection.socket.destroy()
-      else this.#end(connection, closing)
+      if (!isAtRest(connection, closing)) {
+        this.#end(connection, closing)
+        continue
+      }
+      // As few steps as possible for what is often by far the most. A socket is closed now, and says so a turn later.
+      connection.socket.destroy()
+      if (isSocket(connection.socket)) this.#connections.delete(connection)
     }
-    if (this.#connections.size > 0) {
-      await new Promise<void>((resolve) => (this.#onEmpty = resolve))
-    }
+    await new Promise<void>((resolve) => {
+      if (this.#connections.size > 0) this.#onEmpty = resolve
+      // After the 'close' event that the last of them has brought about.
+      else process.nextTick(resolve)
+    })
     this.#holdsClose = false
     this.#closing = undefined
   }

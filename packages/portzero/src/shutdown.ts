@@ -49,7 +49,8 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
   void client.close()
 
   const drained = connections.drain({ ours: (end) => client.owns(end), startedAt })
-  if (!connections.isEmpty && !(await settlesWithin(drained, left()))) {
+  if (connections.isEmpty) await drained
+  else if (!(await settlesWithin(drained, left()))) {
     connections.cut()
     await settlesWithin(drained, left() + AFTERWARDS)
   }

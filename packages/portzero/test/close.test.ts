@@ -451,6 +451,21 @@ describe('close hooks', () => {
     expect(ran).toEqual(['one'])
   })
 
+  test('of its own server are called once, when connections at rest are closed', async () => {
+    const { server: app, connections } = counting()
+    const sockets: net.Socket[] = []
+    const heard: boolean[] = []
+    app.on('connection', (socket) => sockets.push(socket))
+    app.on('close', () => heard.push(sockets.every(({ destroyed }) => destroyed)))
+    const server = await serve(app)
+    const clients = await Promise.all([1, 2, 3].map(() => connect(server.port)))
+    await connections(3)
+    expect((await server.close()).outcome).toBe('graceful')
+    expect(heard).toEqual([true])
+    await Promise.all(clients.map(({ ended }) => ended))
+    expect(heard).toEqual([true])
+  })
+
   test('of an app that closes its own server meanwhile do no harm', async () => {
     const app = http.createServer(counting().listener)
     let closed = 0
