@@ -22,7 +22,6 @@ export type Order =
     }
   | { readonly type: 'resume' | 'idle'; readonly id: number }
   | { readonly type: 'hear'; readonly id: number; readonly test?: string }
-  | { readonly type: 'test'; readonly title: string | undefined }
   | { readonly type: 'cut' | 'exit' }
 
 /** What one of many that use a held server may tell its holder besides. */

@@ -97,9 +97,6 @@ export class Governor {
         return this.#means.exit()
       case 'cut':
         return server?.cut()
-      case 'test':
-        if (server !== undefined) server.test = order.title
-        return
       default:
         if (server !== undefined) void this.#carryOut(server, order)
     }

@@ -28,14 +28,12 @@ export interface Life {
   readonly exited: Promise<Exit>
   /** The error of all that is asked of it once it has ended without being told to. */
   readonly died: PortzeroError | undefined
-  /** Title of the test that is running, where a runner tells. */
-  test: string | undefined
   inFlight(): InFlight[]
   /** Resolves when nothing is in flight. */
   idle(): Promise<void>
   /**
-   * The same, once what was sent before has arrived. Resolves when it is known there, or it is known here that it has ended: it may
-   * have, and not been heard of yet.
+   * Says which test is running, where a runner tells, once what was sent before has arrived. Resolves when it is known there, or it is
+   * known here that it has ended: it may have, and not been heard of yet.
    */
   hear(test: string | undefined): Promise<void>
   /** Resets all connections. */

@@ -98,12 +98,6 @@ export class Live implements LiveServer {
     this.#life.cut()
   }
 
-  /** Says which test is running, for what is asked from now on. */
-  set test(title: string | undefined) {
-    this.#test = title
-    this.#life.test = title
-  }
-
   /** Says which tests are running. Where it is several, nothing tells which of them asks. Resolves when that is known, also to one elsewhere. */
   async tests(titles: readonly string[]): Promise<void> {
     this.#test = titles.length === 1 ? titles[0] : undefined
@@ -225,7 +219,7 @@ export class Live implements LiveServer {
     try {
       if (app === 'keep') await life.resume()
       else this.#live(await this.#rebuild())
-      this.test = this.#test
+      await this.#life.hear(this.#test)
       return report
     } catch (error) {
       // What is left of it is closed, once.

@@ -166,11 +166,6 @@ export class RemoteLife implements Life {
     return this.died
   }
 
-  set test(title: string | undefined) {
-    this.client.test = title
-    this.#line?.send({ type: 'test', title })
-  }
-
   /** Of a program that cannot be looked into, what our own client has asked. */
   inFlight(): InFlight[] {
     if (this.#end !== undefined) return []
@@ -185,8 +180,8 @@ export class RemoteLife implements Life {
 
   async hear(test: string | undefined): Promise<void> {
     await this.client.sent(HEARING)
-    if (this.#line === undefined || this.#end !== undefined) return void (this.test = test)
     this.client.test = test
+    if (this.#line === undefined || this.#end !== undefined) return
     const heard = this.#line.ask({ type: 'hear', ...(test !== undefined && { test }) })
     // The connections of one that ends are reset some time before it is gone.
     await settlesWithin(Promise.race([heard, this.#host.exited]), HEARING)
