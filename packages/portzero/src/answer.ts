@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http'
-import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { Http2ServerResponse, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { Writable } from 'node:stream'
 import { headOf } from './answer-head.ts'
+import { drop } from './drop.ts'
 
 /** What an answer is written to. */
 export type Answer = ServerResponse | ServerHttp2Stream
@@ -10,16 +12,30 @@ export function isEventStream(answer: Answer): boolean {
   if (!answer.headersSent) return false
   const type =
     'sentHeaders' in answer
-      ? String(answer.sentHeaders['content-type'] ?? '')
+      ? sentType(answer)
       : (/^content-type:(.*)$/im.exec(headOf(answer))?.[1] ?? '')
   return type.trim().toLowerCase().startsWith('text/event-stream')
 }
 
-/** Ends an event stream as if the app had. */
-export function endEventStream(answer: Answer): void {
+/** Node keeps the names as the app has written them. */
+function sentType({ sentHeaders }: ServerHttp2Stream): string {
+  const name = Object.keys(sentHeaders).find((given) => given.toLowerCase() === 'content-type')
+  return name === undefined ? '' : String(sentHeaders[name])
+}
+
+/** Ends an event stream as if the app had, by that to which the app writes it. */
+export function endEventStream(answer: Answer | Http2ServerResponse): void {
   // The app may not have heard of it yet, and write on.
   answer.on('error', () => {})
   answer.end()
+  if ('req' in answer && !('stream' in answer)) return
+  // Over HTTP/2 what is still to be sent would be lost by that.
+  const writable: Writable = answer
+  writable.write = (...args: unknown[]) => drop(args)
+  writable.end = (...args: unknown[]) => {
+    drop(args)
+    return writable
+  }
 }
 
 /** True of an answer to a request of which a part is still to come. Of one that waits to be told to go on, nothing comes. */
@@ -29,6 +45,11 @@ export function isAhead(answer: Answer): answer is ServerResponse {
   const { _sent100: goesOn } = answer as ServerResponse & { _sent100: boolean }
   if (expect !== undefined && !goesOn) return false
   return coding !== undefined || Number(length) > 0
+}
+
+/** True of a stream of HTTP/2 on which a part of the request is still to come. */
+export function isAsked(stream: ServerHttp2Stream): boolean {
+  return !stream.destroyed && stream.state.remoteClose === 0
 }
 
 /** True of a stream of HTTP/2 whose end is still to be sent: for want of trailers, or of room at its client. */

@@ -67,8 +67,10 @@ export class Client {
       const options = { ...request, dispatcher: this.dispatcher } as Parameters<typeof fetch>[1]
       return await fetch(url, options)
     } catch (cause) {
-      if (this.#closed) throw this.#closedError(cause)
       // A request that was aborted has failed for that reason alone.
+      const { signal = input instanceof Request ? input.signal : undefined } = init
+      if (signal?.aborted === true) throw cause
+      if (this.#closed) throw this.#closedError(cause)
       const isNetworkFailure = cause instanceof Error && cause.name === 'TypeError'
       throw (isNetworkFailure && (await this.#peer.death?.())) || cause
     } finally {

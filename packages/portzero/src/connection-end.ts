@@ -1,3 +1,4 @@
+import type { ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
@@ -6,7 +7,6 @@ import { onHead, saysLast } from './answer-head.ts'
 import { bytesSent, isSocket, isUnread } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { TURNS, turns } from './turns.ts'
-import { sayGoodbye } from './web-socket.ts'
 
 /**
  * How long a connection that was just used is kept open while closing, in ms: a client that reuses it may have a request on
@@ -19,6 +19,14 @@ const LINGER = 25
  * connection twice.
  */
 const MOMENT = 1
+
+/**
+ * How long a client that sends requests before it has the answers to those before is not told which one is the last, in ms, counted from the
+ * end of what was in flight when closing began.
+ */
+const PIPELINED = 500
+
+const HEAD_END = '\r\n\r\n'
 
 export interface Closing {
   readonly startedAt: number
@@ -41,6 +49,7 @@ export function end(connection: Connection, { ours, startedAt }: Closing): void 
   if (ours(connection.socket)) return linger(connection, LINGER)
   connection.ending = 'when answered'
   connection.endingSince = performance.now()
+  connection.settledAt = connection.endingSince
   const { session, stream } = connection
   if (session !== undefined) {
     // Its client has been told by then. Its own end takes it a while, or never comes.
@@ -58,18 +67,36 @@ export function end(connection: Connection, { ours, startedAt }: Closing): void 
   else giveUp(connection)
 }
 
+/** Takes note of a request that comes while closing. */
+export function noteArrival(connection: Connection): void {
+  const { exchanges, stream } = connection
+  connection.isPipelined ||= exchanges.length > 0 || comesWithMore(stream)
+  connection.isArriving = true
+  process.nextTick(() => (connection.isArriving = false))
+}
+
+/** True if Node has read more than the one head of a request that it is just telling of. */
+function comesWithMore(stream: Socket): boolean {
+  const { parser } = stream as Socket & { parser?: { getCurrentBuffer?(): Buffer } }
+  const read = parser?.getCurrentBuffer?.() ?? Buffer.alloc(0)
+  const at = read.indexOf(HEAD_END)
+  return at !== -1 && at + HEAD_END.length < read.length
+}
+
 /** Has an exchange end soon, on a connection whose closing has begun. */
 export function endExchange(connection: Connection, exchange: Exchange): void {
-  const { answer, webSocket } = exchange
-  if (webSocket !== undefined) sayGoodbye(webSocket)
+  const { answer, response, webSocket } = exchange
+  webSocket?.dismiss()
   if (answer === undefined) return
-  if (answer.headersSent && isEventStream(answer)) return endEventStream(answer)
+  // Whoever has answered may not read the rest.
+  if (exchange.isAnswered) return void (answer as ServerHttp2Stream).resume()
+  if (answer.headersSent && isEventStream(answer)) return endEventStream(response ?? answer)
   if (answer.headersSent) return void (connection.isAnswered ||= answer.writableEnded)
   onHead(
     answer,
     () => isLast(connection, exchange),
     // With what the app writes at once.
-    () => setImmediate(() => isEventStream(answer) && endEventStream(answer)),
+    () => setImmediate(() => isEventStream(answer) && endEventStream(response ?? answer)),
   )
 }
 
@@ -78,17 +105,22 @@ export function endExchange(connection: Connection, exchange: Exchange): void {
  * come, that is waited for. Once, as its client may ask on and on.
  */
 function isLast(connection: Connection, exchange: Exchange): boolean {
-  const { ending, exchanges, isSpared } = connection
+  const { ending, exchanges, isSpared, isPipelined, isArriving, settledAt, stream } = connection
   if (ending !== 'when answered' || exchanges.at(-1) !== exchange) return false
+  // Node reads no more before what it has answered is sent: requests may wait there.
+  if (stream.isPaused()) return false
+  if (isPipelined && isArriving && performance.now() - settledAt < PIPELINED) return false
   if (isSpared || exchange.answer === undefined || !isAhead(exchange.answer)) return true
   connection.isSpared = true
   return false
 }
 
 /** Goes on with the end of a connection on which an exchange is over. `wasUsed` says whether that was not the first. */
-export function endOn(connection: Connection, { answer }: Exchange, wasUsed: boolean): void {
-  const { ending, session, exchanges, isAnswered } = connection
+export function endOn(connection: Connection, exchange: Exchange, wasUsed: boolean): void {
+  const { answer, startedAt } = exchange
+  const { ending, session, exchanges, isAnswered, endingSince } = connection
   if (ending === undefined) return
+  if (startedAt <= endingSince) connection.settledAt = performance.now()
   if (session !== undefined) return void dismissWhenRead(connection)
   if (exchanges.length > 0) return
   if (ending === 'by its client') return linger(connection, LINGER)
@@ -99,16 +131,17 @@ export function endOn(connection: Connection, { answer }: Exchange, wasUsed: boo
 
 /** Closes a connection that was used after `ms`, unless a request has come on it by then. */
 function linger(connection: Connection, ms: number): void {
+  const { usedAt } = connection
   connection.ending ??= 'by its client'
   setTimeout(() => {
     // A process that was busy has not seen yet what has come meanwhile.
-    void afterTurns(connection)
+    void afterTurns(connection, usedAt)
   }, ms)
 }
 
-async function afterTurns(connection: Connection): Promise<void> {
+async function afterTurns(connection: Connection, usedAt: number | undefined): Promise<void> {
   await turns(TURNS)
-  if (connection.exchanges.length === 0) closeSoon(connection)
+  if (connection.exchanges.length === 0 && connection.usedAt === usedAt) closeSoon(connection)
 }
 
 /**

@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http'
-import type { Http2Session } from 'node:http2'
+import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { isAhead } from './answer.ts'
 import type { Answer } from './answer.ts'
+import type { ServedWebSocket } from './web-socket.ts'
 
 /** A request and its answer, from its arrival until the answer is handed over or given up. */
 export interface Exchange {
@@ -14,8 +14,12 @@ export interface Exchange {
   readonly sentBefore: number
   /** None where the connection became something else. */
   readonly answer: Answer | undefined
-  /** The WebSocket that the connection became, once the app has accepted it. */
-  webSocket: Duplex | undefined
+  /** What the app answers a stream of HTTP/2 by, where it does not do that itself. */
+  response: Http2ServerResponse | undefined
+  /** The WebSocket that it became, once the app has accepted it. */
+  webSocket: ServedWebSocket | undefined
+  /** True of a stream of HTTP/2 that is answered while a part of its request is still to come. */
+  isAnswered: boolean
   readonly test: string | undefined
 }
 
@@ -47,8 +51,14 @@ export interface Connection {
   ending: 'when answered' | 'by its client' | undefined
   /** When that was. */
   endingSince: number
+  /** When the last of what was in flight then has ended, or that same time. */
+  settledAt: number
   /** True if its last answer was on its way when its closing began. */
   isAnswered: boolean
+  /** True if its client sends requests before it has the answers to those before: they may wait where nobody has seen them yet. */
+  isPipelined: boolean
+  /** True while Node tells of a request that has come while closing: it may have read more of them. */
+  isArriving: boolean
   /** True if an answer was kept from telling the client that the connection ends. */
   isSpared: boolean
 }
@@ -59,7 +69,8 @@ const TAKEN = 65_536
 /** What is in flight on a connection; while it closes also what its client may have yet to read. */
 export function exchangesOf(connection: Connection): readonly Exchange[] {
   const { exchanges, ending, last } = connection
-  if (exchanges.length > 0 || ending === undefined || last === undefined) return exchanges
+  if (ending === undefined) return exchanges.filter(({ isAnswered }) => !isAnswered)
+  if (exchanges.length > 0 || last === undefined) return exchanges
   return isUnread(connection) ? [last] : []
 }
 

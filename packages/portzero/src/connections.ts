@@ -1,18 +1,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2Session, ServerHttp2Stream } from 'node:http2'
+import type { Http2ServerResponse, Http2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
-import { isAhead, isEventStream, isUnended, whenPushed } from './answer.ts'
+import { setTimeout } from 'node:timers'
+import { isAhead, isAsked, isEventStream, isUnended, whenPushed } from './answer.ts'
 import { bytesSent, exchangesOf, isEnding, isSocket, isStillSent, reset } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
-import { end, endExchange, endOn, isAtRest } from './connection-end.ts'
+import { end, endExchange, endOn, isAtRest, noteArrival } from './connection-end.ts'
 import type { Closing } from './connection-end.ts'
 import { TURNS, turns } from './turns.ts'
 import type { InFlight, NodeServer } from './types.ts'
-import { sayGoodbye, whenAccepted } from './web-socket.ts'
+import { whenAccepted, whenAcceptedOver } from './web-socket.ts'
+import type { ServedWebSocket } from './web-socket.ts'
 
 /** An answer of so many bytes is handed over as soon as it is given: the system takes them at once. */
 const SMALL = 16_384
+
+/** How often is looked at what is in flight while its end is waited for, in ms. */
+const LOOK = 25
+
+/** Of HTTP/2, RFC 9113. Without an error, clients take what has come for the whole answer. */
+const INTERNAL_ERROR = 0x2
 
 /**
  * Knows every connection of a server and what is in flight on it, and closes them. What is in flight is counted per
@@ -21,6 +29,7 @@ const SMALL = 16_384
 export class Connections {
   /** Title of the test that is running, where a runner tells. */
   test: string | undefined
+  #server: NodeServer | undefined
   readonly #connections: Set<Connection> = new Set()
   /** The connection of each socket and session. */
   readonly #byPart: WeakMap<object, Connection> = new WeakMap()
@@ -47,6 +56,7 @@ export class Connections {
    * 'checkContinue' would change what the server does.
    */
   watch(server: NodeServer): void {
+    this.#server = server
     const emit = server.emit as (event: string, ...args: unknown[]) => boolean
     const observe = (event: string, args: unknown[]): boolean => {
       // Node emits it as soon as a server that takes no connections has none left.
@@ -64,6 +74,8 @@ export class Connections {
       const connection = this.#requested(args[0] as IncomingMessage, answer)
       const handled = emit.call(server, event, args[0], answer)
       if (connection !== undefined && connection.answer === answer) {
+        // That may have taken a while.
+        if (answer.writableEnded) connection.startedAt = performance.now()
         const isOver = forgets(connection, answer.writableFinished)
         if (!isOver && !isQuick(connection, answer)) this.#settle(connection)
       }
@@ -101,7 +113,11 @@ export class Connections {
   /** Resolves when no request is in flight; what ends only by being ended does not count. */
   async idle(): Promise<void> {
     while (this.inFlight().some(({ kind }) => kind === 'request')) {
-      await new Promise<void>((resolve) => this.#onEnded.push(resolve))
+      await new Promise<void>((resolve) => {
+        this.#onEnded.push(resolve)
+        // One that turns out to be an event stream has no end.
+        setTimeout(resolve, LOOK)
+      })
     }
   }
 
@@ -159,6 +175,12 @@ export class Connections {
     this.#closing = undefined
   }
 
+  /** Waits no longer for those that do not end, though they were cut off. */
+  forget(): void {
+    this.#connections.clear()
+    this.#onEmpty()
+  }
+
   /** What was cut off since closing began. */
   get lost(): readonly InFlight[] {
     return this.#lost
@@ -183,7 +205,7 @@ export class Connections {
   #observe(event: string, args: unknown[]): void {
     switch (event) {
       case 'connection':
-        return this.#connected(args[0] as Socket)
+        return void this.#connected(args[0] as Socket)
       case 'secureConnection':
         return this.#secured(args[0] as Socket)
       case 'session':
@@ -201,7 +223,12 @@ export class Connections {
     }
   }
 
-  #connected(socket: Socket): void {
+  /** One that a server had before it was watched. An app may also hand on what has come to another server. */
+  #adopted(socket: Socket & { server?: unknown }): Connection | undefined {
+    return socket.server === this.#server ? this.#connected(socket) : undefined
+  }
+
+  #connected(socket: Socket): Connection {
     const connection: Connection = {
       socket,
       stream: socket,
@@ -217,7 +244,10 @@ export class Connections {
       usedAt: undefined,
       ending: undefined,
       endingSince: Infinity,
+      settledAt: Infinity,
       isAnswered: false,
+      isPipelined: false,
+      isArriving: false,
       isSpared: false,
     }
     this.#opened += 1
@@ -233,10 +263,11 @@ export class Connections {
       this.#ended()
       if (this.#connections.size === 0) this.#onEmpty()
     })
+    return connection
   }
 
   #secured(stream: Socket): void {
-    const connection = [...this.#connections].find(({ socket }) => haveSamePeer(socket, stream))
+    const connection = this.#byPart.get(encryptedBy(stream))
     if (connection === undefined) return
     connection.stream = stream
     this.#byPart.set(stream, connection)
@@ -253,16 +284,17 @@ export class Connections {
     const { ':method': method = 'GET', ':path': path = '/' } = headers
     const { session } = stream
     if (session === undefined) return
-    this.#began(session, { method, path, answer: stream })
+    const exchange = this.#began(session, { method, path, answer: stream })
+    if (exchange !== undefined && headers[':protocol'] === 'websocket')
+      whenAcceptedOver(stream, (webSocket) => this.#accepted(exchange, webSocket))
     whenPushed(stream, (pushed, { ':path': asked = '/' }) => {
       this.#began(session, { method: 'GET', path: String(asked), answer: pushed })
     })
   }
 
   #requested(request: IncomingMessage, response: ServerResponse): Connection | undefined {
-    // HTTP/2 has announced the same request as a stream.
-    if (request.httpVersionMajor >= 2) return undefined
-    const connection = this.#byPart.get(request.socket)
+    if (request.httpVersionMajor >= 2) return this.#joinedBy(response)
+    const connection = this.#byPart.get(request.socket) ?? this.#adopted(request.socket)
     if (connection === undefined || has(connection, response)) return undefined
     this.#settle(connection)
     connection.last = undefined
@@ -273,18 +305,32 @@ export class Connections {
     connection.sentBefore = bytesSent(connection.socket)
     connection.test = this.test
     this.#onChange()
-    if (this.#closing !== undefined) this.#end(connection, this.#closing)
+    if (this.#closing !== undefined) {
+      noteArrival(connection)
+      this.#end(connection, this.#closing)
+    }
     return connection
+  }
+
+  /** HTTP/2 has announced the same request as a stream. */
+  #joinedBy(given: unknown): undefined {
+    const response = given as Http2ServerResponse
+    const { stream } = response
+    const connection = stream?.session && this.#byPart.get(stream.session)
+    const exchange = connection?.exchanges.findLast(({ answer }) => answer === stream)
+    if (exchange !== undefined) exchange.response = response
   }
 
   #upgraded(request: IncomingMessage, socket: Socket): void {
     const { method = 'GET', url: path = '/', headers } = request
     const exchange = this.#began(socket, { method, path })
     if (exchange === undefined || headers.upgrade?.toLowerCase() !== 'websocket') return
-    whenAccepted(socket, () => {
-      exchange.webSocket = socket
-      if (this.#closing !== undefined) sayGoodbye(socket)
-    })
+    whenAccepted(socket, (webSocket) => this.#accepted(exchange, webSocket))
+  }
+
+  #accepted(exchange: Exchange, webSocket: ServedWebSocket): void {
+    exchange.webSocket = webSocket
+    if (this.#closing !== undefined) webSocket.dismiss()
   }
 
   #began(
@@ -297,7 +343,9 @@ export class Connections {
     const exchange: Exchange = {
       answer: undefined,
       ...what,
+      response: undefined,
       webSocket: undefined,
+      isAnswered: false,
       startedAt: performance.now(),
       sentBefore: bytesSent(connection.socket),
       test: this.test,
@@ -312,7 +360,17 @@ export class Connections {
     const { answer, method, path, startedAt, sentBefore, test } = connection
     if (answer === undefined || forgets(connection, answer.destroyed)) return
     connection.answer = undefined
-    const exchange = { method, path, startedAt, sentBefore, test, answer, webSocket: undefined }
+    const exchange: Exchange = {
+      method,
+      path,
+      startedAt,
+      sentBefore,
+      test,
+      answer,
+      response: undefined,
+      webSocket: undefined,
+      isAnswered: false,
+    }
     if (!answer.destroyed) return this.#follow(connection, exchange)
     connection.usedAt = startedAt
     connection.last = exchange
@@ -331,7 +389,11 @@ export class Connections {
   async #finished(connection: Connection, exchange: Exchange): Promise<void> {
     const stream = exchange.answer as ServerHttp2Stream
     if (isUnended(stream)) await turns(TURNS)
-    if (!isUnended(stream)) this.#over(connection, exchange)
+    if (isUnended(stream)) return
+    if (!isAsked(stream)) return this.#over(connection, exchange)
+    exchange.isAnswered = true
+    this.#ended()
+    if (connection.ending !== undefined) endExchange(connection, exchange)
   }
 
   /** An exchange has ended, if it had not yet. */
@@ -396,10 +458,18 @@ function cut(connection: Connection): void {
   exchanges.length = 0
   connection.answer = undefined
   connection.last = undefined
-  // A session resets its streams itself; a socket that is reset under it would never tell that it closed.
-  if (session !== undefined) session.destroy()
-  else if (isEnding(stream)) socket.destroy()
+  if (session !== undefined) return void cutSession(session, stream)
+  if (isEnding(stream)) socket.destroy()
   else reset(socket)
+  stream.destroy()
+}
+
+/** A session resets its streams itself; a socket that is reset under it would never tell that it closed. */
+async function cutSession(session: Http2Session, stream: Socket): Promise<void> {
+  if (!session.destroyed) session.goaway(INTERNAL_ERROR)
+  // What is encrypted is sent a little later.
+  await turns(1)
+  session.destroy(null as unknown as undefined, INTERNAL_ERROR)
   stream.destroy()
 }
 
@@ -408,6 +478,8 @@ function kindOf({ answer, method }: Exchange): InFlight['kind'] {
   return isEventStream(answer) ? 'stream' : 'request'
 }
 
-function haveSamePeer(a: Socket, b: Socket): boolean {
-  return a.remotePort === b.remotePort && a.remoteAddress === b.remoteAddress
+/** What carries an encrypted connection. Node wraps what is no socket of its own. */
+function encryptedBy(stream: Socket): object {
+  const { _parent: parent } = stream as Socket & { _parent?: Socket & { stream?: Socket } }
+  return parent?.stream ?? parent ?? stream
 }

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers'
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import type { Channel, HeldOrder, News, Order, Report, StartOrder } from './channel.ts'
 import type { OwnClient } from './shutdown.ts'
 import type { CloseReport, InFlight } from './types.ts'
@@ -26,11 +26,15 @@ interface Means {
 
 type Answered = Extract<Order | HeldOrder, { id: number }>
 
+/** How often the owner is told of what stays in flight, in ms. */
+const AGAIN = 50
+
 /** The line to the owner: obeys it, and tells it how things stand. */
 export class Governor {
   readonly #channel: Channel<Report | News, Order | HeldOrder>
   readonly #means: Means
   #server: Governed | undefined
+  #again: NodeJS.Timeout | undefined
   #hasTold = false
   #hasChanged = false
 
@@ -86,8 +90,12 @@ export class Governor {
   }
 
   #tellInFlight(): void {
+    clearTimeout(this.#again)
     const inFlight = this.#server?.inFlight()
-    if (inFlight !== undefined) this.#channel.send({ type: 'inFlight', inFlight })
+    if (inFlight === undefined) return
+    this.#channel.send({ type: 'inFlight', inFlight })
+    // How much of an answer was sent, and whether it is an event stream, shows later.
+    if (inFlight.length > 0) this.#again = setTimeout(() => this.#tellInFlight(), AGAIN).unref()
   }
 
   #obey(order: Exclude<Order | HeldOrder, StartOrder>): void {

@@ -52,7 +52,7 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
   if (connections.isEmpty) await drained
   else if (!(await settlesWithin(drained, left()))) {
     connections.cut()
-    await settlesWithin(drained, left() + AFTERWARDS)
+    if (!(await settlesWithin(drained, left() + AFTERWARDS))) connections.forget()
   }
   return connections.lost.map(({ bytesSent: _bytesSent, ...blocker }) => blocker)
 }

@@ -1,4 +1,10 @@
+import type { ServerHttp2Stream } from 'node:http2'
+import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
+import { setTimeout } from 'node:timers'
+import { onHead } from './answer-head.ts'
+import { drop } from './drop.ts'
+import { Frames } from './web-socket-frames.ts'
 
 // RFC 6455: a final frame (0x80) of type close (0x8), two bytes of payload, and the status code 1001, "going away".
 const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9])
@@ -6,54 +12,142 @@ const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9])
 // The only answer that opens it.
 const ACCEPTED = 'HTTP/1.1 101'
 
-/** Those whose client was told to go: no frame may follow. */
-const dismissed: WeakSet<Duplex> = new WeakSet()
+/** How often is looked whether all that the app has sent is compressed, in ms. */
+const LOOK = 2
+
+/** For how long, in ms: an app may send on and on. */
+const COMPRESSED = 1_000
+
+type Write = (...args: unknown[]) => boolean
+
+/** A WebSocket that the app has accepted: what it writes to its client goes through here. */
+export class ServedWebSocket {
+  readonly #stream: Duplex
+  readonly #write: Write
+  readonly #frames = new Frames()
+  #isLeaving = false
+  #isDismissed = false
+
+  /** `write` is that of the stream. */
+  constructor(stream: Duplex, write: Write) {
+    this.#stream = stream
+    this.#write = write
+  }
+
+  /** What the app gives to `write()`. */
+  write(args: unknown[]): boolean {
+    // No frame may follow.
+    if (this.#isDismissed) return drop(args)
+    const bytes = bytesOf(args)
+    const end = this.sent(bytes)
+    const given = end < bytes.length ? [bytes.subarray(0, end), ...args.slice(1)] : args
+    const result = this.#write.apply(this.#stream, given)
+    if (this.#isLeaving) this.#sayGoodbye()
+    return result
+  }
+
+  /** Takes note of frames that are sent. Returns how much of them may be: all, or up to the end of a frame if the server goes away. */
+  sent(frames: Uint8Array): number {
+    let at = 0
+    do at = this.#frames.take(frames, at)
+    while (at < frames.length && !this.#isLeaving)
+    return at
+  }
+
+  /**
+   * Tells the client that the server goes away, behind what the app has sent. The library that serves the WebSocket takes the client's
+   * answer for a close of the client's, and ends the connection.
+   */
+  dismiss(): void {
+    const startedAt = performance.now()
+    const look = (): void => {
+      const isLate = performance.now() - startedAt > COMPRESSED
+      if (isCompressing(this.#stream) && !isLate) setTimeout(look, LOOK)
+      else this.#leave()
+    }
+    look()
+  }
+
+  /** At once, or behind the frame that is under way: a relay writes whatever part of one it has. */
+  #leave(): void {
+    this.#isLeaving = true
+    this.#sayGoodbye()
+  }
+
+  #sayGoodbye(): void {
+    const stream = this.#stream
+    if (this.#isDismissed || !stream.writable || !this.#frames.isBetween) return
+    this.#write.call(stream, GOING_AWAY)
+    // The library would answer the client's answer, and Chromium takes that for a failure (1006).
+    this.#isDismissed = true
+    const end = stream.end.bind(stream)
+    stream.end = (...args: unknown[]): typeof stream => {
+      drop(args)
+      return end()
+    }
+  }
+}
 
 /** Calls `accepted` when the app has given a client the WebSocket that it asked for. */
-export function whenAccepted(socket: Duplex, accepted: () => void): void {
-  const write = socket.write as (...args: unknown[]) => boolean
+export function whenAccepted(socket: Duplex, accepted: (webSocket: ServedWebSocket) => void): void {
+  const write = socket.write as Write
   let head: string | undefined = ''
-  const heard = (...args: unknown[]): boolean => {
-    if (dismissed.has(socket)) return drop(args)
+  let webSocket: ServedWebSocket | undefined
+  const heard: Write = (...args) => {
+    if (webSocket !== undefined) return webSocket.write(args)
     const result = write.apply(socket, args)
     if (head === undefined) return result
-    head += textOf(args[0])
+    head += Buffer.from(bytesOf(args)).toString('latin1')
     const isAccepted = head.startsWith(ACCEPTED)
-    const isWhole = head.includes('\r\n\r\n') || !(isAccepted || ACCEPTED.startsWith(head))
-    if (!isWhole) return result
+    const end = head.indexOf('\r\n\r\n')
+    if (end === -1 && (isAccepted || ACCEPTED.startsWith(head))) return result
+    if (isAccepted) {
+      webSocket = new ServedWebSocket(socket, write)
+      webSocket.sent(Buffer.from(head.slice(end + 4), 'latin1'))
+      accepted(webSocket)
+    } else if (socket.write === heard) {
+      // A library may have put its own in the place of this one, and call it for ever.
+      socket.write = write
+    }
     head = undefined
-    // A library may have put its own in the place of this one, and call it for ever.
-    if (socket.write === heard) socket.write = write
-    if (isAccepted) accepted()
     return result
   }
   socket.write = heard
 }
 
-function textOf(data: unknown): string {
-  if (typeof data === 'string') return data
-  return data instanceof Uint8Array ? Buffer.from(data).toString('latin1') : ''
+/** The same of one that was asked for over HTTP/2: https://datatracker.ietf.org/doc/html/rfc8441 */
+export function whenAcceptedOver(
+  stream: ServerHttp2Stream,
+  accepted: (webSocket: ServedWebSocket) => void,
+): void {
+  onHead(
+    stream,
+    () => false,
+    () => {
+      if (stream.sentHeaders[':status'] !== 200) return
+      const webSocket = new ServedWebSocket(stream, stream.write as Write)
+      stream.write = (...args: unknown[]) => webSocket.write(args)
+      accepted(webSocket)
+    },
+  )
 }
 
 /**
- * Tells the client of a WebSocket that the server goes away. The library that serves it takes the client's answer for a close
- * of the client's, and ends the connection.
+ * True while messages are compressed, which is done in other threads. ws, which nearly all libraries are made of, notes on the stream by what
+ * it is served; that knows what it has yet to write.
  */
-export function sayGoodbye(socket: Duplex): void {
-  if (!socket.writable || dismissed.has(socket)) return
-  socket.write(GOING_AWAY)
-  // The library would answer the client's answer, and Chromium takes that for a failure (1006).
-  dismissed.add(socket)
-  const end = socket.end.bind(socket)
-  socket.write = (...args: unknown[]): boolean => drop(args)
-  socket.end = (...args: unknown[]): typeof socket => {
-    drop(args)
-    return end()
-  }
+function isCompressing(stream: Duplex): boolean {
+  const key = Object.getOwnPropertySymbols(stream).find(
+    ({ description }) => description === 'websocket',
+  )
+  if (key === undefined) return false
+  const { bufferedAmount = 0 } =
+    (stream as unknown as Record<symbol, { bufferedAmount?: number }>)[key] ?? {}
+  return bufferedAmount > stream.writableLength
 }
 
-function drop(args: unknown[]): true {
-  const callback = args.at(-1)
-  if (typeof callback === 'function') process.nextTick(callback)
-  return true
+function bytesOf([chunk, encoding]: unknown[]): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk
+  const known = typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8'
+  return typeof chunk === 'string' ? Buffer.from(chunk, known) : new Uint8Array()
 }

@@ -4,7 +4,7 @@ import { serve } from 'portzero'
 import { DistantServer, addressOf } from 'portzero/shared'
 import { request } from 'undici'
 import { expect, test, vi } from 'vitest'
-import { failure } from './support.ts'
+import { failure, gate } from './support.ts'
 
 const echo = new Hono().all('*', async (c) =>
   c.json({
@@ -129,6 +129,24 @@ test('can be aborted', async () => {
   controller.abort()
   expect((await answer).name).toBe('AbortError')
 })
+
+test.each(['before', 'after'])(
+  'says so of what was aborted %s the server began to close',
+  async (when) => {
+    const reached = gate()
+    const server = await serve((_request: unknown, _response: unknown) => reached.open(), {
+      grace: 0,
+    })
+    const controller = new AbortController()
+    const answer = failure(server.fetch('/', { signal: controller.signal }))
+    await reached.opened
+    if (when === 'before') controller.abort()
+    const closing = server.close()
+    controller.abort()
+    expect((await answer).name).toBe('AbortError')
+    await closing
+  },
+)
 
 test('may have its pool closed by somebody else', async () => {
   const server = await serve(echo)

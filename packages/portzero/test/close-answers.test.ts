@@ -14,6 +14,7 @@ import { serve } from 'portzero'
 import type { CloseReport, LiveServer } from 'portzero'
 import { WebSocket } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { WebSocket as Ws, WebSocketServer } from 'ws'
 import { answers, gate } from './support.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -24,6 +25,9 @@ const LARGE = 1_000_000
 
 /** Longer than a connection is kept for what may be on its way. */
 const WHILE = 100
+
+/** What a WebSocket is closed by, with the code 1001. */
+const GOING_AWAY = Buffer.from([0x88, 2, 0x03, 0xe9])
 
 const graceful = { outcome: 'graceful', blockers: [] }
 
@@ -167,6 +171,51 @@ test('a client that asks on before it has an answer gets both, and is told with 
   expect(await closing).toMatchObject(graceful)
 })
 
+test('a client that asks on where Node has stopped reading gets all answers', async () => {
+  const [reached, release] = [gate(), gate()]
+  const server = await serve(
+    ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+      if (url === '/0') void release.opened.then(() => response.end('0'))
+      // Node reads no more while it holds so much.
+      else response.end(url === '/1' ? Buffer.alloc(100_000, '1') : String(url).slice(1))
+      if (url === '/2') reached.open()
+    },
+    { grace: GRACE },
+  )
+  const client = dial(server.port)
+  onTestFinished(() => void client.destroy())
+  const asked = (path: string): string => headOf(`GET ${path} HTTP/1.1`)
+  client.write(asked('/0') + asked('/1') + asked('/2'))
+  await reached.opened
+  client.write(asked('/3') + asked('/4'))
+  const closing = server.close()
+  while (await answers(server.port));
+
+  release.open()
+  const bodies = (await text(client)).split(/HTTP[^]*?\r\n\r\n/).slice(1)
+  expect(bodies.map((body) => body[0])).toEqual(['0', '1', '2', '3', '4'])
+  expect(await closing).toMatchObject(graceful)
+})
+
+test('a client whose answer took the app a while is answered on the same connection', async () => {
+  const server = await serve(
+    ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+      if (url === '/slow') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WHILE)
+      response.end(url)
+    },
+    { grace: GRACE },
+  )
+  const client = dial(server.port)
+  onTestFinished(() => void client.destroy())
+  client.write(headOf('GET /slow HTTP/1.1'))
+  await once(client, 'data')
+  const closing = server.close()
+  await delay(3)
+  client.write(headOf('GET /next HTTP/1.1'))
+  expect(bodyOf(await text(client))).toBe('/next')
+  expect(await closing).toMatchObject(graceful)
+})
+
 describe('a client that sends all of its request before it reads gets', () => {
   const EXPECTING = ['Expect: 100-continue']
 
@@ -259,6 +308,60 @@ describe('a WebSocket', () => {
     release.open()
     expect(await closing).toMatchObject(graceful)
     expect(await code).toBe(1001)
+  })
+})
+
+describe('a WebSocket that the app has just written to', () => {
+  test('gets all that is still compressed before it is told to go away', async () => {
+    const app = http.createServer()
+    const sockets = new WebSocketServer({ server: app, perMessageDeflate: true })
+    const message = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => index * 7_919))
+    const server = await serve(app, { grace: GRACE })
+    const client = new Ws(server.url.replace('http', 'ws'))
+    onTestFinished(() => client.terminate())
+    const received: boolean[] = []
+    client.on('message', (data) => received.push((data as Buffer).toString() === message))
+    const closed = once(client, 'close')
+    const [socket] = (await once(sockets, 'connection')) as [Ws]
+    for (let sent = 0; sent < 10; sent += 1) socket.send(message)
+    expect(await server.close()).toMatchObject(graceful)
+    expect((await closed)[0]).toBe(1001)
+    expect(received).toEqual(Array.from({ length: 10 }, () => true))
+  })
+
+  test('is told behind the frame that a relay has sent a part of', async () => {
+    const [begun, release] = [gate(), gate()]
+    const app = http.createServer().on('upgrade', (_request, socket: Duplex) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n')
+      socket.write(Buffer.from([0x82, 126, 1]))
+      socket.once('data', () => socket.end())
+      // With the beginning of another one.
+      const rest = Buffer.concat([Buffer.from([0]), Buffer.alloc(256, 'a'), Buffer.from([0x82, 9])])
+      void release.opened.then(() => socket.write(rest))
+      begun.open()
+    })
+    const server = await serve(app, { grace: GRACE })
+    const client = dial(server.port)
+    onTestFinished(() => void client.destroy())
+    client.write(headOf('GET / HTTP/1.1', 'Connection: Upgrade', 'Upgrade: websocket'))
+    let received = Buffer.alloc(0)
+    const told = new Promise<void>((resolve) => {
+      client.on('data', (chunk: Buffer) => {
+        received = Buffer.concat([received, chunk])
+        if (received.includes(GOING_AWAY)) resolve()
+      })
+    })
+    await begun.opened
+    const closing = server.close()
+    while (await answers(server.port));
+
+    release.open()
+    await told
+    client.write(GOING_AWAY)
+    expect(await closing).toMatchObject(graceful)
+    const frames = received.subarray(received.indexOf('\r\n\r\n') + 4)
+    expect(frames.subarray(4, 260)).toEqual(Buffer.alloc(256, 'a'))
+    expect(frames.subarray(260)).toEqual(GOING_AWAY)
   })
 })
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import http2 from 'node:http2'
 import net from 'node:net'
 import { Duplex } from 'node:stream'
+import type { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
@@ -147,6 +148,87 @@ describe.each([
     expect(await closing).toMatchObject(graceful)
   })
 
+  test('gets to the end of a request that was answered before', async () => {
+    let body = ''
+    const answered = gate()
+    const app = http2.createServer((request, response) => {
+      request.on('data', (chunk) => (body += String(chunk)))
+      response.end('accepted', answered.open)
+    })
+    const server = await serve(app, options)
+    const { session } = await connect(server)
+    const request = session.request({ ':method': 'POST', ':path': '/upload' })
+    request.write('begun, ')
+    expect(await text(request)).toBe('accepted')
+    await answered.opened
+    await server.idle()
+    const closing = server.close()
+    await delay(WHILE)
+    request.end('ended')
+    expect(await closing).toMatchObject(graceful)
+    expect(body).toBe('begun, ended')
+  })
+
+  test.each(['close', 'drop'])('tells a client that an answer is cut off (%s)', async (how) => {
+    const begun = gate()
+    const app = http2.createServer((_request, response) => {
+      response.write('begun')
+      begun.open()
+    })
+    const server = await serve(app, { ...options, grace: 50 })
+    const { session } = await connect(server)
+    const read = text(session.request({ ':path': '/' }))
+    read.catch(() => {})
+    await begun.opened
+    if (how === 'drop') server.dropConnections()
+    expect((await server.close()).outcome).toBe(how === 'drop' ? 'graceful' : 'forced')
+    await expect(read).rejects.toMatchObject({ code: 'ERR_HTTP2_SESSION_ERROR' })
+  })
+
+  test.each([
+    [
+      'an answer',
+      (_stream: http2.ServerHttp2Stream, response: http2.Http2ServerResponse): Writable => {
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+        return response
+      },
+    ],
+    [
+      'a stream',
+      (stream: http2.ServerHttp2Stream): Writable => {
+        stream.respond({ ':status': 200, 'Content-Type': 'text/event-stream' })
+        return stream
+      },
+    ],
+  ])('ends an event stream that its app goes on writing to as %s', async (_as, begin) => {
+    const [begun, ended] = [gate(), gate()]
+    const app = http2.createServer((request, response) => {
+      const events = begin(request.stream, response)
+      const event = Buffer.alloc(1_000, 'e')
+      for (let count = 0; count < LARGE / 1_000; count += 1) events.write(event)
+      const beat = setInterval(() => events.write('beat'), 1)
+      request.stream.once('close', () => {
+        clearInterval(beat)
+        ended.open()
+      })
+      begun.open()
+    })
+    const server = await serve(app, options)
+    const { session, standStill, goOn } = await connect(server)
+    standStill()
+    const stream = session.request({ ':path': '/events' })
+    const read = bytesOf(stream)
+    await begun.opened
+    expect(server.inFlight()).toMatchObject([{ kind: 'stream', path: '/events' }])
+    const closing = server.close()
+    await delay(WHILE)
+    goOn()
+    expect(await read).toBeGreaterThanOrEqual(LARGE)
+    expect(await closing).toMatchObject(graceful)
+    expect(stream.rstCode).toBe(0)
+    await ended.opened
+  })
+
   test('pushes to the end what it has begun to push, and names it meanwhile', async () => {
     const release = gate()
     const app = http2.createServer().on('stream', (stream) => {
@@ -258,6 +340,52 @@ test('an answer over HTTP/2 that is not read within the grace is named', async (
   await given.opened
   const report = await server.close()
   expect(report).toMatchObject({ outcome: 'forced', blockers: [{ path: '/large' }] })
+})
+
+test('an event stream over HTTP/2 is ended by what the app answers with, which may have more to say', async () => {
+  const begun = gate()
+  const app = http2.createServer((_request, response) => {
+    // As what compresses answers does.
+    const end = response.end.bind(response) as (data?: string) => typeof response
+    response.end = () => end('rest')
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write('events, ')
+    begun.open()
+  })
+  const server = await serve(app, { grace: GRACE })
+  const { session } = await connect(server)
+  const read = text(session.request({ ':path': '/events' }))
+  await begun.opened
+  expect(await server.close()).toMatchObject(graceful)
+  expect(await read).toBe('events, rest')
+})
+
+test('a WebSocket over HTTP/2 is told to go away', async () => {
+  const app = http2.createServer({ settings: { enableConnectProtocol: true } })
+  app.on('stream', (stream: http2.ServerHttp2Stream) => {
+    stream.respond({ ':status': 200 })
+    stream.once('data', () => stream.end())
+  })
+  const server = await serve(app, { grace: GRACE })
+  const { session } = await connect(server)
+  const socket = session.request(
+    {
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':path': '/',
+      ':scheme': 'http',
+      ':authority': 'x',
+    },
+    { endStream: false },
+  )
+  const told = once(socket, 'data')
+  await once(socket, 'response')
+  expect(server.inFlight()).toMatchObject([{ kind: 'upgrade', method: 'CONNECT' }])
+  const closing = server.close()
+  const [frame] = (await told) as [Buffer]
+  expect(frame).toEqual(Buffer.from([0x88, 2, 0x03, 0xe9]))
+  socket.end(frame)
+  expect(await closing).toMatchObject(graceful)
 })
 
 test('what Node refuses to push is refused as it is without portzero', async () => {

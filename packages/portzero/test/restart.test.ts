@@ -1,5 +1,6 @@
 import http from 'node:http'
 import net from 'node:net'
+import { Duplex } from 'node:stream'
 import Fastify from 'fastify'
 import { serve } from 'portzero'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -223,6 +224,21 @@ describe('restart()', () => {
     await server.close()
     expect(closed).toEqual(Array.from({ length: built }, (_, index) => index + 1))
     expect(await answers(server.port)).toBe(false)
+  })
+
+  test('is over when the time of a connection is, though that never tells of its end', async () => {
+    const app = http.createServer((_request, response) => void response.end('ok'))
+    const stuck = new Duplex({
+      read() {},
+      write: (_data, _encoding, done) => done(),
+      emitClose: false,
+    })
+    await using server = await serve(app, { grace: 100 })
+    app.emit('connection', stuck)
+    await server.restart()
+    const answer = await fetch(server.url)
+    expect(answer.headers.get('connection')).toBe('keep-alive')
+    await answer.text()
   })
 
   test('refuses wrong options, and the server stays', async () => {
