@@ -16,7 +16,7 @@ const ACCEPTED = 'HTTP/1.1 101'
 const LOOK = 2
 
 /** For how long, in ms: an app may send on and on. */
-const COMPRESSED = 1_000
+const COMPRESSED = 500
 
 type Write = (...args: unknown[]) => boolean
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
+import https from 'node:https'
 import net from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -565,6 +566,52 @@ describe.each([
     await closed
     expect(server.inFlight()).toEqual([])
   })
+})
+
+test('connections over TLS on a unix socket are told apart', async () => {
+  const [one, two] = [gate(), gate()]
+  const app = https.createServer(await certificate(), ({ url }) => {
+    if (url === '/one') one.open()
+    else two.open()
+  })
+  const path = join(await temporaryFolder(), 'socket')
+  await once(app.listen(path), 'listening')
+  const server = await serve(app, { grace: 20 })
+  const connect = (): net.Socket => tls.connect({ path, rejectUnauthorized: false })
+  ask(connect(), 'GET /one HTTP/1.1').resume()
+  await one.opened
+  ask(connect(), 'GET /two HTTP/1.1').resume()
+  await two.opened
+  const report = await server.close()
+  expect(report).toMatchObject({
+    outcome: 'forced',
+    blockers: [{ path: '/one' }, { path: '/two' }],
+  })
+})
+
+test('a connection that was used again is not closed for how long ago it was used before', async () => {
+  const server = await serve(
+    (_request: http.IncomingMessage, response: http.ServerResponse) => void response.end('ok'),
+    { grace: GRACE },
+  )
+  const client = dial(server.port)
+  client.setNoDelay()
+  onTestFinished(() => void client.destroy())
+  const received = text(client)
+  client.write(headOf('GET /one HTTP/1.1'))
+  await once(client, 'data')
+  await delay(10)
+  const startedAt = performance.now()
+  const closing = server.close()
+  await delay(3)
+  // Answered before it has come as a whole, so that its client may ask on.
+  client.write(headOf('POST /two HTTP/1.1', 'Content-Length: 10') + 'hello')
+  while (performance.now() - startedAt < 12) await delay(1)
+  client.write('world')
+  while (performance.now() - startedAt < 24) await delay(1)
+  client.write(headOf('GET /three HTTP/1.1'))
+  expect((await received).match(/^ok|ok$/gm)).toHaveLength(3)
+  expect(await closing).toMatchObject(graceful)
 })
 
 test('an app that closes its server when it is told of the closing gets the same report', async () => {

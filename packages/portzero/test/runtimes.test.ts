@@ -231,6 +231,17 @@ describe.each(runtimes.filter(({ governed }) => governed))('$name', (runtime) =>
     await vi.waitFor(() => expect(server.inFlight()).toEqual([]))
   })
 
+  test('knows what has become of that', async () => {
+    const server = await start()
+    const stream = await server.fetch('/events')
+    await vi.waitFor(() => {
+      const [events] = server.inFlight()
+      expect(events).toMatchObject({ kind: 'stream', path: '/events' })
+      expect(events?.bytesSent).toBeGreaterThan(0)
+    })
+    await stream.body?.cancel()
+  })
+
   test('goes down and up again with its state', async () => {
     const server = await start()
     await hello(server)
