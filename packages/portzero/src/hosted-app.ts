@@ -91,11 +91,23 @@ export class HostedApp {
     )
   }
 
-  /** Runs the app's own close hooks, and closes what its load started besides. Rejects with what they throw. */
+  /** Runs the app's own close(), where it has one. */
+  closeApp(): unknown {
+    const app = this.#given?.app
+    const { server } = this
+    if (app === undefined || server === undefined || serverOf(app) !== server) return undefined
+    const itself = 'app' in app ? (app.app as { close?: () => unknown }) : {}
+    return typeof itself.close === 'function' ? itself.close() : undefined
+  }
+
+  /** Closes the server, if nothing of the app's own has, and what its load started besides. */
   close(): Promise<void> | undefined {
-    if (this.bringsServer) return this.#closeApp().finally(() => this.#tidy())
+    const { server } = this
+    if (server !== undefined && this.bringsServer) {
+      return this.#closeServer(server).finally(() => this.#tidy())
+    }
     // Nothing of the app's own hears of it.
-    this.server?.close()
+    server?.close()
     this.#tidy()
     return undefined
   }
@@ -181,19 +193,12 @@ export class HostedApp {
     }
   }
 
-  async #closeApp(): Promise<void> {
-    const app = this.#given?.app
-    const { server } = this
-    if (app !== undefined && server !== undefined && serverOf(app) === server) {
-      const itself = 'app' in app ? (app.app as { close?: () => unknown }) : {}
-      if (typeof itself.close === 'function') await itself.close()
-    }
-    if (server !== undefined && !this.#closed) {
-      await new Promise<void>((resolve) => {
-        server.once('close', resolve)
-        server.close()
-      })
-    }
+  async #closeServer(server: NodeServer): Promise<void> {
+    if (this.#closed) return
+    await new Promise<void>((resolve) => {
+      server.once('close', resolve)
+      server.close()
+    })
   }
 }
 

@@ -10,6 +10,8 @@ interface Handle {
   /** Its descriptor; -1 on Windows. */
   readonly fd: number
   close(): void
+  /** Tells the address of a port; a pipe has no such thing. Returns the number of an error, or 0. */
+  getsockname?(address: object): number
 }
 
 interface HandleOwner {
@@ -69,6 +71,7 @@ export class BoundSocket {
   put(server: NodeServer): void {
     if (this.#closed) return
     this.#servers.push(server)
+    letListen(server)
     const give = (socket: net.Socket): void => {
       server.emit('connection', socket)
       socket.resume()
@@ -102,11 +105,31 @@ export class BoundSocket {
   }
 }
 
-/** Takes a server off its socket. Not with server.close(): that would at once close connections which a client may be sending on. */
+/** Handles that were closed, and that their servers keep. */
+const closedHandles = new WeakSet<Handle>()
+
+/**
+ * Takes a server off its socket. Not with server.close(), which would at once close connections that a client may be sending on, and is
+ * for the app to call: until then the server is for it as it was. It keeps the handle, as closing that again does nothing.
+ */
 function stopAccepting(server: net.Server): void {
+  const { _handle: handle } = server as unknown as HandleOwner
+  if (handle === null || closedHandles.has(handle)) return
+  const address = server.address()
+  if (handle.getsockname !== undefined) {
+    handle.getsockname = (out) => {
+      Object.assign(out, address)
+      return 0
+    }
+  }
+  handle.close()
+  closedHandles.add(handle)
+}
+
+/** Lets a server listen again that was taken off its socket. */
+function letListen(server: net.Server): void {
   const owner = server as unknown as HandleOwner
-  owner._handle?.close()
-  owner._handle = null
+  if (owner._handle !== null && closedHandles.has(owner._handle)) owner._handle = null
 }
 
 function keep(socket: net.Socket, early: Set<net.Socket>): void {

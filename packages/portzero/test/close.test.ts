@@ -2,10 +2,11 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import Fastify from 'fastify'
 import undici from 'undici'
 import { PortzeroError, serve } from 'portzero'
-import type { LiveServer } from 'portzero'
+import type { FactoryContext, ListeningApp, LiveServer } from 'portzero'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { answers, clientThatStandsStill, failure, gate } from './support.ts'
 
@@ -466,19 +467,29 @@ describe('close hooks', () => {
     expect(heard).toEqual([true])
   })
 
-  test('of an app that closes its own server meanwhile do no harm', async () => {
+  test.for<[string, (app: http.Server, close: Hook, context: FactoryContext) => ListeningApp]>([
+    ['of the app', (app, close) => ({ server: app, listen: app.listen.bind(app), close })],
+    ['of its factory', (app, close, { onClose }) => (onClose(close), app)],
+  ])('%s find its server listening, and may close it', async ([, build]) => {
     const app = http.createServer(counting().listener)
-    let closed = 0
-    app.on('close', () => (closed += 1))
-    const server = await serve(({ onClose }) => {
-      onClose(() => new Promise((resolve) => app.close(resolve)))
-      return app
-    })
+    const found: unknown[] = []
+    app.on('close', () => found.push('closed'))
+    const close = async (): Promise<void> => {
+      found.push(app.listening, app.address())
+      await promisify(app.close.bind(app))()
+      found.push(app.listening, app.address())
+    }
+    const server = await serve((context) => build(app, close, context))
     await server.fetch('/')
+    await server.restart()
+    expect(found).toEqual([])
     expect((await server.close()).outcome).toBe('graceful')
-    expect(closed).toBeGreaterThan(0)
+    const address = { address: server.host, family: 'IPv4', port: server.port }
+    expect(found).toEqual([true, address, 'closed', false, null])
   })
 })
+
+type Hook = () => Promise<void>
 
 function get(
   url: string,

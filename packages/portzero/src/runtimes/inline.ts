@@ -178,8 +178,12 @@ export class InlineLife implements Life {
     this.#ending = true
     this.#abort?.abort(closing(this.url))
     const blockers: Blocker[] = await stopServing(this.#serving(client), grace)
-    // The app first: its hooks may still use what the factory opened.
-    const hooks = [{ name: 'close', run: () => this.#runtime.close() }, ...this.#hooks]
+    // The app first: its hooks may still use what the factory opened. What is left of it last: a hook may be what closes its server.
+    const hooks = [
+      { name: 'close', run: () => this.#runtime.closeApp() },
+      ...this.#hooks,
+      { name: 'close', run: () => this.#runtime.close() },
+    ]
     const spent = performance.now() - startedAt
     const { failures, hanging } = await runHooks(hooks, graceOfHooks + AFTERWARDS - spent)
     // A server that was made for the app ends with it.
