@@ -194,6 +194,8 @@ export class HostedApp {
   }
 
   async #closeServer(server: NodeServer): Promise<void> {
+    // What the app has just closed says so a tick later. It never has where that was held back, until all connections were closed.
+    if (!server.listening) await new Promise<void>((resolve) => process.nextTick(resolve))
     if (this.#closed) return
     await new Promise<void>((resolve) => {
       server.once('close', resolve)

@@ -487,6 +487,18 @@ describe('close hooks', () => {
     const address = { address: server.host, family: 'IPv4', port: server.port }
     expect(found).toEqual([true, address, 'closed', false, null])
   })
+
+  test('that close the server, and do not wait, are told once', async () => {
+    const app = http.createServer(counting().listener)
+    let closed = 0
+    app.on('close', () => (closed += 1))
+    const close = (): unknown => app.close()
+    const server = await serve(() => ({ server: app, listen: app.listen.bind(app), close }))
+    await server.fetch('/')
+    await server.close()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(closed).toBe(1)
+  })
 })
 
 type Hook = () => Promise<void>
