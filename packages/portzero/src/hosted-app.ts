@@ -64,6 +64,7 @@ export class HostedApp {
     const { server } = this
     this.#socket = socket
     if (server === undefined) return
+    if (this.#closed) this.#awaitClose(server)
     socket.put(server)
     await listening(server)
   }
@@ -130,8 +131,13 @@ export class HostedApp {
     }
     this.#watch(server)
     this.server = server
-    server.once('close', () => (this.#closed = true))
+    this.#awaitClose(server)
     this.#socket.put(server)
+  }
+
+  #awaitClose(server: NodeServer): void {
+    this.#closed = false
+    server.once('close', () => (this.#closed = true))
   }
 
   async #load(context: () => FactoryContext): Promise<Given> {

@@ -91,6 +91,19 @@ describe('restart()', () => {
     expect(connections).toBe(2)
   })
 
+  test('brings back a server that the app had closed, which is told of each close', async () => {
+    let closed = 0
+    const app = http.createServer((_request, response) => void response.end('ok'))
+    app.on('close', () => (closed += 1))
+    const server = await serve(app)
+    await new Promise((resolve) => app.close(resolve))
+    await server.restart()
+    expect(await text(server.fetch('/'))).toBe('ok')
+    expect(closed).toBe(1)
+    await server.close()
+    expect(closed).toBe(2)
+  })
+
   test('lets requests in flight finish, and names those that it cuts off', async () => {
     const reached = gate()
     await using server = await serve((_request: unknown, _response: unknown) => reached.open())
