@@ -1,10 +1,11 @@
+import type { AddressInfo } from 'node:net'
 import { listenerOf, serverOfFetch, serverOfListener, speaksHttp1 } from './app-server.ts'
 import type { Protocol } from './app-server.ts'
 import { encrypt } from './encrypt.ts'
 import { PortzeroError, messageOf } from './errors.ts'
 import { ListenCapture } from './listen-capture.ts'
 import { loadModule } from './module.ts'
-import type { BoundSocket } from './socket.ts'
+import { BoundSocket } from './socket.ts'
 import { findApp, isHttp2, isSecure, serverOf } from './target.ts'
 import type { Given, KnownApp, HostableTarget } from './target.ts'
 import type { Factory, FactoryContext, NodeServer } from './types.ts'
@@ -22,6 +23,8 @@ export class HostedApp {
   #given: Given | undefined
   /** The server that was made for the app, as it brought none. */
   #made: NodeServer | undefined
+  /** Where the server listened already. */
+  #own: AddressInfo | undefined
   #decrypt: () => void = () => {}
   #closed = false
 
@@ -59,12 +62,14 @@ export class HostedApp {
     return this.server !== undefined && this.server !== this.#made
   }
 
-  /** Puts the server on another socket, where the one that it had is closed. */
+  /** Puts the server on another socket, where the one that it had is closed; and where it had listened before. */
   async resume(socket: BoundSocket): Promise<void> {
     const { server } = this
     this.#socket = socket
     if (server === undefined) return
+    const own = this.#own && (await BoundSocket.bind(this.#own.address, { port: this.#own.port }))
     if (this.#closed) this.#awaitClose(server)
+    own?.put(server)
     socket.put(server)
     await listening(server)
   }
@@ -132,6 +137,8 @@ export class HostedApp {
     this.#watch(server)
     this.server = server
     this.#awaitClose(server)
+    const own = server.address()
+    if (typeof own === 'object' && own !== null) this.#own = own
     this.#socket.put(server)
   }
 

@@ -91,6 +91,36 @@ describe('restart()', () => {
     expect(connections).toBe(2)
   })
 
+  test('brings back a server that had listened already at both of its addresses', async () => {
+    const app = http.createServer((_request, response) => void response.end('ok'))
+    await listenOn(0, app)
+    const { port } = app.address() as net.AddressInfo
+    const server = await serve(app)
+    const own = `http://127.0.0.1:${port}/`
+    for (const url of [server.url, own]) expect(await text(fetch(url))).toBe('ok')
+    await server.restart()
+    for (const url of [server.url, own]) expect(await text(fetch(url))).toBe('ok')
+    await server.close()
+    expect(await Promise.all([answers(server.port), answers(port)])).toEqual([false, false])
+  })
+
+  test('closes a server of which another address was lost', async () => {
+    const reached = gate()
+    const app = http.createServer(() => reached.open())
+    await listenOn(0, app)
+    const { port } = app.address() as net.AddressInfo
+    const server = await serve(app)
+    const answer = failure(server.fetch('/hang'))
+    await reached.opened
+    const restarting = failure(server.restart({ grace: 200 }))
+    const thief = await takePort(port)
+    expect((await restarting).code).toBe('PORT_IN_USE')
+    await answer
+    await new Promise((resolve) => thief.close(resolve))
+    await server.close()
+    expect(await Promise.all([answers(server.port), answers(port)])).toEqual([false, false])
+  })
+
   test('brings back a server that the app had closed, which is told of each close', async () => {
     let closed = 0
     const app = http.createServer((_request, response) => void response.end('ok'))
@@ -267,13 +297,13 @@ async function takePort(port: number): Promise<net.Server> {
   for (;;) {
     // A listen() that fails takes no turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve))
-    const holder = await holdPortOn(port).catch(() => undefined)
+    const holder = await listenOn(port, net.createServer()).catch(() => undefined)
     if (holder !== undefined) return holder
   }
 }
 
-async function holdPortOn(port: number): Promise<net.Server> {
-  const holder = net.createServer().listen(port, '127.0.0.1')
-  await new Promise((resolve, reject) => holder.once('listening', resolve).once('error', reject))
-  return holder
+async function listenOn(port: number, server: net.Server): Promise<net.Server> {
+  server.listen(port, '127.0.0.1')
+  await new Promise((resolve, reject) => server.once('listening', resolve).once('error', reject))
+  return server
 }
