@@ -35,6 +35,8 @@ export class ListenCapture {
   readonly #put: (server: NodeServer) => void
   readonly #isAlone: boolean
   readonly #others: Set<net.Server> = new Set()
+  /** Those of them that do not listen yet, as they look up the name of their host. */
+  readonly #opening: Set<net.Server> = new Set()
   #state: 'loading' | 'loaded' | 'ended' = 'loading'
   #onStarted: (server: NodeServer) => void = () => {}
   #onCaught: () => void = () => {}
@@ -83,7 +85,7 @@ export class ListenCapture {
   end(): void {
     this.#state = 'ended'
     for (const server of this.#others) {
-      if (!server.listening) continue
+      if (!server.listening && !this.#opening.has(server)) continue
       server.close()
       if ('closeAllConnections' in server) (server as NodeServer & CutsAll).closeAllConnections()
     }
@@ -97,6 +99,8 @@ export class ListenCapture {
     const port = portOf(args)
     if (!isNodeServer(server) || port === undefined || port === 0 || this.caught !== undefined) {
       this.#others.add(server)
+      this.#opening.add(server)
+      server.once('listening', () => this.#opening.delete(server))
       if (isNodeServer(server) && port === 0) {
         this.helper ??= server
         this.#onStarted(server)

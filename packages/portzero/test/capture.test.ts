@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { lookup } from 'node:dns/promises'
 import http from 'node:http'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -138,6 +139,27 @@ describe('helpers that a factory starts', () => {
     expect(await (await server.fetch('/')).text()).toBe(`app with ${port}`)
     await server.close()
     expect(await answers(port)).toBe(false)
+  })
+
+  test('are closed before they listen, when they still look up their host', async () => {
+    const helpers: http.Server[] = []
+    const start = (): void => {
+      helpers.push(http.createServer(saying('helper')).listen(0, 'localhost'))
+    }
+    const server = await serve(() => {
+      start()
+      return saying('app')
+    })
+    await server.close()
+    await failure(
+      serve(() => {
+        start()
+        throw new Error('no database')
+      }),
+    )
+    // Asked after theirs.
+    await lookup('localhost')
+    expect(helpers.map(({ listening }) => listening)).toEqual([false, false])
   })
 
   test('of another protocol are not taken for the app', async () => {
