@@ -21,6 +21,8 @@ export class HostedApp {
   /** Given by `start()`. */
   #socket!: BoundSocket
   #given: Given | undefined
+  /** The app that was told to listen. */
+  #told: KnownApp | undefined
   /** The server that was made for the app, as it brought none. */
   #made: NodeServer | undefined
   /** Where the server listened already. */
@@ -101,8 +103,9 @@ export class HostedApp {
   closeApp(): unknown {
     const app = this.#given?.app
     const { server } = this
-    if (app === undefined || server === undefined || serverOf(app) !== server) return undefined
-    const itself = 'app' in app ? (app.app as { close?: () => unknown }) : {}
+    if (app === undefined || server === undefined || !('app' in app)) return undefined
+    if (app !== this.#told && serverOf(app) !== server) return undefined
+    const itself = app.app as { close?: () => unknown }
     return typeof itself.close === 'function' ? itself.close() : undefined
   }
 
@@ -197,6 +200,7 @@ export class HostedApp {
         const listener = this.#protocol.http2 ? listenerOf(known.app) : undefined
         if (listener !== undefined) return (this.#made = serverOfListener(listener, this.#protocol))
         const { host, port } = this.#socket
+        this.#told = known
         const listen = known.app.listen as (options: object) => unknown
         await attempt('The app failed to start', () =>
           this.#capture.run(() => listen.call(known.app, { host, port })),

@@ -468,7 +468,11 @@ describe('close hooks', () => {
   })
 
   test.for<[string, (app: http.Server, close: Hook, context: FactoryContext) => ListeningApp]>([
-    ['of the app', (app, close) => ({ server: app, listen: app.listen.bind(app), close })],
+    ['of the app', (app, close) => ({ listen: app.listen.bind(app), close })],
+    [
+      'of an app that shows it',
+      (app, close) => ({ server: app, listen: app.listen.bind(app), close }),
+    ],
     ['of its factory', (app, close, { onClose }) => (onClose(close), app)],
   ])('%s find its server listening, and may close it', async ([, build]) => {
     const app = http.createServer(counting().listener)
