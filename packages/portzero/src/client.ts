@@ -94,9 +94,12 @@ export class Client {
 
   /** Resolves when everything that was asked with `fetch` has its answer. */
   async idle(): Promise<void> {
-    while (this.#pending.size > 0) {
-      await new Promise<void>((resolve) => this.#onAnswered.push(resolve))
-    }
+    while (this.#pending.size > 0) await this.answered()
+  }
+
+  /** Resolves when the next of that has its answer. */
+  answered(): Promise<void> {
+    return new Promise((resolve) => this.#onAnswered.push(resolve))
   }
 
   /** True of the connections of this client, as its server sees them. */

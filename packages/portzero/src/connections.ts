@@ -112,13 +112,15 @@ export class Connections {
 
   /** Resolves when no request is in flight; what ends only by being ended does not count. */
   async idle(): Promise<void> {
-    while (this.inFlight().some(({ kind }) => kind === 'request')) {
-      await new Promise<void>((resolve) => {
-        this.#onEnded.push(resolve)
-        // One that turns out to be an event stream has no end.
-        setTimeout(resolve, LOOK)
-      })
-    }
+    while (this.inFlight().some(({ kind }) => kind === 'request')) await this.ended()
+  }
+
+  /** Resolves when the next of what is in flight has ended, or earlier: one that turns out to be an event stream has no end. */
+  ended(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onEnded.push(resolve)
+      setTimeout(resolve, LOOK)
+    })
   }
 
   /** Resolves when the connections that clients have made from these ports have arrived here. */

@@ -31,6 +31,8 @@ export interface Life {
   inFlight(): InFlight[]
   /** Resolves when nothing is in flight. */
   idle(): Promise<void>
+  /** Resolves when the next of what is in flight has ended, or earlier. */
+  ended(): Promise<void>
   /**
    * Says which test is running, where a runner tells, once what was sent before has arrived. Resolves when it is known there, or it is
    * known here that it has ended: it may have, and not been heard of yet.

@@ -32,6 +32,7 @@ export class Line {
   #lastId = 0
   #inFlight: readonly InFlight[] = []
   #toldAt = 0
+  #onChanged: (() => void)[] = []
 
   constructor(channel: Channel<Order | HeldOrder, Report | News>, listeners: Listeners = {}) {
     this.#channel = channel
@@ -76,12 +77,18 @@ export class Line {
     return this.#inFlight.map((one) => ({ ...one, ageMs: one.ageMs + since }))
   }
 
+  /** Resolves when it is told anew. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => this.#onChanged.push(resolve))
+  }
+
   #take(report: Exclude<Report | News, { type: 'started' | 'failed' }>): void {
     switch (report.type) {
       case 'inFlight':
         this.#inFlight = report.inFlight
         this.#toldAt = performance.now()
         this.#listeners.changed?.()
+        for (const look of this.#onChanged.splice(0)) look()
         return
       case 'done':
         return this.#answer(report.id)?.resolve(report.result)

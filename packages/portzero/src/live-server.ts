@@ -94,6 +94,11 @@ export class Live implements LiveServer {
     await this.#life.idle()
   }
 
+  /** Resolves when the next of what is in flight has ended, or earlier. */
+  ended(): Promise<void> {
+    return this.#life.ended()
+  }
+
   dropConnections(): void {
     this.#life.cut()
   }

@@ -99,8 +99,8 @@ export class ScopedServer implements LiveServer {
     return this.#current.idle(options)
   }
 
-  whenIdle(): Promise<void> {
-    return this.#current.whenIdle()
+  ended(): Promise<void> {
+    return this.#current.ended()
   }
 
   dropConnections(): void {

@@ -22,8 +22,8 @@ export interface Followed {
   /** Says which tests run. Resolves when it is known to the server. */
   tests(titles: readonly string[]): Promise<void>
   inFlight(): readonly InFlight[]
-  /** Resolves when nothing is in flight, however long that takes. */
-  whenIdle(): Promise<void>
+  /** Resolves when the next of what is in flight has ended, or earlier. */
+  ended(): Promise<void>
 }
 
 /** A test that runs, or has just ended. */
@@ -120,11 +120,12 @@ export async function settle(
       return request.ageMs <= now - (company?.since ?? beganAt)
     })
   }
-  if (left().length === 0) return
-  await settlesWithin(
-    server.whenIdle(),
-    lingering === 'wait' ? Math.max(grace, DELIVERY) : DELIVERY,
-  )
+  const limit = lingering === 'wait' ? Math.max(grace, DELIVERY) : DELIVERY
+  const deadline = performance.now() + limit
+  const ended = async (): Promise<void> => {
+    while (left().length > 0 && performance.now() < deadline) await server.ended()
+  }
+  await settlesWithin(ended(), limit)
   const requests = left()
   if (requests.length === 0) return
   const tests =

@@ -73,7 +73,7 @@ console.log('begins')
 const open = []
 createServer((request, response) => {
   if (request.url === '/dies') process.exit(3)
-  if (request.url === '/holds') return void open.push(response)
+  if (request.url.startsWith('/holds')) return void open.push(response)
   if (request.url === '/lets-go') for (const one of open.splice(0)) one.end('held')
   if (request.url === '/late') return void setTimeout(() => response.end('late'), 200)
   if (request.url === '/blocks') for (;;);

@@ -177,6 +177,12 @@ export class Connected implements ConnectedServer {
     if (this.#facts.isGoverned) await this.#connection.ask({ type: 'idle' })
   }
 
+  /** Resolves when the next of what is in flight has ended, or earlier. */
+  async ended(): Promise<void> {
+    const ended = this.#facts.isGoverned ? this.#connection.line.changed() : this.#client.answered()
+    await Promise.race([ended, this.#connection.lost, this.#exited.promise])
+  }
+
   dropConnections(): void {
     this.#connection.line.send({ type: 'cut' })
   }

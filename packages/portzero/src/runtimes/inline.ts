@@ -116,6 +116,10 @@ export class InlineLife implements Life {
     return this.#connections.idle()
   }
 
+  ended(): Promise<void> {
+    return this.#connections.ended()
+  }
+
   async hear(test: string | undefined): Promise<void> {
     await arrival({ connections: this.#connections, client: this.#client })
     this.test = test

@@ -178,6 +178,11 @@ export class RemoteLife implements Life {
     await Promise.race([idle, this.#host.exited])
   }
 
+  async ended(): Promise<void> {
+    const ended = this.#line?.changed() ?? this.client.answered()
+    await Promise.race([ended, this.#host.exited])
+  }
+
   async hear(test: string | undefined): Promise<void> {
     await this.client.sent(HEARING)
     this.client.test = test
