@@ -17,7 +17,7 @@ import { ScopedServer } from './scoped-server.ts'
 import type { OnLoad } from './load-reports.ts'
 import { serveObserved } from './serve.ts'
 import { identifyTarget } from './target.ts'
-import { follow, settle, testBegins, testEnds, unfollow } from './test-watch.ts'
+import { follow, testBegins, testEnds, unfollow } from './test-watch.ts'
 import type { Lingering } from './test-watch.ts'
 import type {
   CloseReport,
@@ -190,21 +190,20 @@ export async function followTest(
   key: object,
   title: string,
 ): Promise<() => Promise<void>> {
-  const { lingering, restart, scope, options } = definition
+  const { lingering, restart, scope } = definition
+  const { grace = DEFAULTS.grace } = definition.options
   const before = await runningServer(definition)
   if (before instanceof ScopedServer) await before.renew()
   if (before?.died !== undefined) {
     if (restart === 'never') throw tell(before, before.died)
     await (before instanceof ScopedServer ? before.revive() : before.restart({ app: 'rebuild' }))
   }
-  const test = await testBegins(key, title)
+  const server = (): Promise<Watched | undefined> => runningServer(definition)
+  await testBegins(key, title, { lingering, grace, isShared: scope === 'run', server })
   return async () => {
     await testEnds(key)
-    const server = await runningServer(definition)
-    if (server === undefined) return
-    const { grace = DEFAULTS.grace } = options
-    await settle(server, test, { lingering, grace, isShared: scope === 'run' })
-    if (server.died !== undefined) throw tell(server, server.died)
+    const after = await server()
+    if (after?.died !== undefined) throw tell(after, after.died)
   }
 }
 

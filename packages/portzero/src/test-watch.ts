@@ -8,12 +8,14 @@ import type { InFlight } from './types.ts'
 /** What happens when a test ends while requests that it made are still running. */
 export type Lingering = 'wait' | 'warn' | 'fail'
 
-/** How requests that are still running are dealt with. */
-interface Settling {
+/** A server for whose requests a test answers, and how those that are still running are dealt with. */
+export interface Answerable {
   readonly lingering: Lingering
   readonly grace: number
   /** Whether other workers use the server at the same time. */
   readonly isShared: boolean
+  /** Resolves to nothing if it does not run. */
+  server(): Promise<Followed | undefined>
 }
 
 /** A server whose requests are told apart by test. */
@@ -27,18 +29,20 @@ export interface Followed {
 }
 
 /** A test that runs, or has just ended. */
-export interface RunningTest {
+interface RunningTest {
   readonly title: string
   readonly beganAt: number
-  /** Those that ran at the same time, if any: nothing tells what is theirs. */
-  company: Company | undefined
-  /** True if none of them was left when it ended. */
-  isLast: boolean
+  readonly company: Company
+  readonly answersFor: Answerable[]
+  /** For how many of them its end was not told yet. */
+  pending: number
 }
 
+/** Tests that run at the same time, one after another without a gap, or one alone. Nothing tells what is whose of several. */
 interface Company {
-  readonly titles: string[]
   readonly since: number
+  readonly titles: string[]
+  readonly answersFor: Answerable[]
 }
 
 const followed: Set<Followed> = new Set()
@@ -62,30 +66,43 @@ export function unfollow(server: Followed): void {
   followed.delete(server)
 }
 
-/** A test begins: what servers are asked from now on is said to be its. Several servers may follow the same one. */
-export async function testBegins(key: object, title: string): Promise<RunningTest> {
+/**
+ * A test begins: what servers are asked from now on is said to be its. This is called for each server that it answers for, and so is
+ * {@link testEnds}.
+ */
+export async function testBegins(key: object, title: string, server: Answerable): Promise<void> {
   const known = running.get(key)
-  if (known !== undefined) return known
-  const beganAt = performance.now()
+  const test = known ?? begin(key, title)
+  test.answersFor.push(server)
+  test.company.answersFor.push(server)
+  test.pending += 1
+  if (known === undefined) await tellAll()
+}
+
+function begin(key: object, title: string): RunningTest {
   const [other] = running.values()
-  const test: RunningTest = { title, beganAt, company: undefined, isLast: false }
+  const beganAt = performance.now()
+  const company = other?.company ?? { since: beganAt, titles: [], answersFor: [] }
+  const test: RunningTest = { title, beganAt, company, answersFor: [], pending: 0 }
+  company.titles.push(title)
   running.set(key, test)
-  if (other !== undefined) {
-    const company = other.company ?? { titles: [other.title], since: other.beganAt }
-    company.titles.push(title)
-    for (const each of running.values()) each.company = company
-  }
-  await tellAll()
   return test
 }
 
-/** A test has ended. What it has sent by now is still its. */
+/**
+ * A test has ended, once this was called for all servers that it answers for. What it has sent by now is still its. Does with its requests
+ * that are still running what `lingering` says: waits for them up to `grace` ms and warns of those that are left, warns at once, or throws
+ * `LINGERING`. Where tests ran at the same time, the last of them answers for all of which it is not known whose they are.
+ */
 export async function testEnds(key: object): Promise<void> {
   const test = running.get(key)
   if (test === undefined) return
+  test.pending -= 1
+  if (test.pending > 0) return
   running.delete(key)
-  test.isLast = running.size === 0
+  const isLast = running.size === 0
   await tellAll()
+  await settle(test, isLast)
 }
 
 async function tellAll(): Promise<void> {
@@ -99,16 +116,41 @@ function titlesOf(tests: Iterable<RunningTest>): string[] {
   return [...tests].map(({ title }) => title)
 }
 
-/**
- * Does with the requests of a test that are still running what `lingering` says: waits for them up to `grace` ms and warns
- * of those that are left, warns at once, or throws `LINGERING`. Of tests that ran at the same time the last answers for all.
- */
-export async function settle(
+async function settle(test: RunningTest, isLast: boolean): Promise<void> {
+  const failures: string[] = []
+  const servers = await runningOf(isLast ? test.company.answersFor : test.answersFor)
+  const settling = [...servers].map(async ([server, settings]) => {
+    const requests = await leftAt(server, settings, test, isLast)
+    if (requests.length === 0) return
+    const message = inWhole(requests, server, test)
+    if (settings.lingering === 'fail') failures.push(message)
+    else console.warn(`portzero: ${message}`)
+  })
+  await Promise.all(settling)
+  if (failures.length === 0) return
+  throw new PortzeroError(
+    'LINGERING',
+    `${failures.join(' ')} Await in the test what it starts, or set the option 'lingering' to 'wait' or 'warn'.`,
+  )
+}
+
+/** Several tests, and several fixtures of one, may have the same server. */
+async function runningOf(all: readonly Answerable[]): Promise<Map<Followed, Answerable>> {
+  const servers = new Map<Followed, Answerable>()
+  for (const each of all) {
+    const server = await each.server()
+    if (server !== undefined) servers.set(server, each)
+  }
+  return servers
+}
+
+/** The requests for which a test answers that a server has not answered after a while. */
+async function leftAt(
   server: Followed,
-  test: RunningTest,
-  { lingering, grace, isShared }: Settling,
-): Promise<void> {
-  const { title, beganAt, company, isLast } = test
+  { lingering, grace, isShared }: Answerable,
+  { title, beganAt, company }: RunningTest,
+  isLast: boolean,
+): Promise<InFlight[]> {
   const left = (): InFlight[] => {
     const now = performance.now()
     return server.inFlight().filter((request) => {
@@ -116,8 +158,7 @@ export async function settle(
       if (request.test !== undefined)
         return request.test === title && request.ageMs <= now - beganAt
       // What nobody is known to have asked may be another worker's, where there are several.
-      if (isShared || (company !== undefined && !isLast)) return false
-      return request.ageMs <= now - (company?.since ?? beganAt)
+      return isLast && !isShared && request.ageMs <= now - company.since
     })
   }
   const limit = lingering === 'wait' ? Math.max(grace, DELIVERY) : DELIVERY
@@ -126,18 +167,19 @@ export async function settle(
     while (left().length > 0 && performance.now() < deadline) await server.ended()
   }
   await settlesWithin(ended(), limit)
-  const requests = left()
-  if (requests.length === 0) return
+  return left()
+}
+
+function inWhole(
+  requests: readonly InFlight[],
+  { url }: Followed,
+  { title, company }: RunningTest,
+): string {
   const tests =
-    company === undefined
+    company.titles.length === 1
       ? `The test "${title}" ended`
       : `Tests that ran at the same time (${company.titles.map((each) => `"${each}"`).join(', ')}) ended`
-  const message = `${tests} while ${server.url} was still at work on ${requests.map(withoutTest).map(inWords).join('; ')}.`
-  if (lingering !== 'fail') return console.warn(`portzero: ${message}`)
-  throw new PortzeroError(
-    'LINGERING',
-    `${message} Await in the test what it starts, or set the option 'lingering' to 'wait' or 'warn'.`,
-  )
+  return `${tests} while ${url} was still at work on ${requests.map(withoutTest).map(inWords).join('; ')}.`
 }
 
 function withoutTest({ test: _test, ...request }: InFlight): InFlight {

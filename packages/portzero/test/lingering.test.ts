@@ -6,6 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { LiveServer } from 'portzero'
 import { APP } from './background.ts'
 import { until } from './processes.ts'
+import { failure } from './support.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 type Definition = ReturnType<typeof define>
@@ -44,3 +45,30 @@ test.each(['inline', 'process'] as const)(
     expect(server.inFlight()).toMatchObject([{ path: '/holds?nobody' }])
   },
 )
+
+test('the last of tests that run at the same time answers for all their servers', async () => {
+  const [server, definition] = await start({ lingering: 'fail' })
+  const [, other] = await start({ name: 'api', lingering: 'fail' })
+  const ends = [await followTest(definition, {}, 'one'), await followTest(other, {}, 'two')]
+  await hold(server, 'ones')
+  await ends[0]?.()
+  expect(await failure(ends[1]!())).toMatchObject({
+    code: 'LINGERING',
+    message: expect.stringMatching(
+      /^Tests that ran at the same time \("one", "two"\) ended while .* GET \/holds\?ones/,
+    ),
+  })
+})
+
+test('a test that has several servers answers for all at once', async () => {
+  const [server, definition] = await start({ lingering: 'fail' })
+  const [api, other] = await start({ name: 'api', lingering: 'fail' })
+  const key = {}
+  const ends = [await followTest(definition, key, 'both'), await followTest(other, key, 'both')]
+  await hold(server, 'first')
+  await hold(api, 'second')
+  await ends[1]?.()
+  const { message } = await failure(ends[0]!())
+  expect(message).toContain(`${server.url} was still at work on GET /holds?first`)
+  expect(message).toContain(`${api.url} was still at work on GET /holds?second`)
+})
