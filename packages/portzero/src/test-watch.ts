@@ -41,7 +41,7 @@ interface RunningTest {
 /** Tests that run at the same time, one after another without a gap, or one alone. Nothing tells what is whose of several. */
 interface Company {
   readonly since: number
-  readonly titles: string[]
+  readonly titles: Map<object, string>
   readonly answersFor: Answerable[]
 }
 
@@ -82,9 +82,9 @@ export async function testBegins(key: object, title: string, server: Answerable)
 function begin(key: object, title: string): RunningTest {
   const [other] = running.values()
   const beganAt = performance.now()
-  const company = other?.company ?? { since: beganAt, titles: [], answersFor: [] }
+  const company = other?.company ?? { since: beganAt, titles: new Map(), answersFor: [] }
   const test: RunningTest = { title, beganAt, company, answersFor: [], pending: 0 }
-  company.titles.push(title)
+  company.titles.set(key, title)
   running.set(key, test)
   return test
 }
@@ -122,7 +122,7 @@ async function settle(test: RunningTest, isLast: boolean): Promise<void> {
   const settling = [...servers].map(async ([server, settings]) => {
     const requests = await leftAt(server, settings, test, isLast)
     if (requests.length === 0) return
-    const message = inWhole(requests, server, test)
+    const message = inSentences(requests, server, test)
     if (settings.lingering === 'fail') failures.push(message)
     else console.warn(`portzero: ${message}`)
   })
@@ -170,16 +170,27 @@ async function leftAt(
   return left()
 }
 
-function inWhole(
+function inSentences(
   requests: readonly InFlight[],
   { url }: Followed,
   { title, company }: RunningTest,
 ): string {
-  const tests =
-    company.titles.length === 1
-      ? `The test "${title}" ended`
-      : `Tests that ran at the same time (${company.titles.map((each) => `"${each}"`).join(', ')}) ended`
-  return `${tests} while ${url} was still at work on ${requests.map(withoutTest).map(inWords).join('; ')}.`
+  const titles = [...company.titles.values()].map((each) => `"${each}"`)
+  const isItsOwn = ({ test }: InFlight): boolean => test !== undefined || titles.length === 1
+  const parts: [tests: string, requests: InFlight[]][] = [
+    [`The test "${title}"`, requests.filter(isItsOwn)],
+    [
+      `Tests that ran at the same time (${titles.join(', ')})`,
+      requests.filter((request) => !isItsOwn(request)),
+    ],
+  ]
+  return parts
+    .filter(([, these]) => these.length > 0)
+    .map(
+      ([tests, these]) =>
+        `${tests} ended while ${url} was still at work on ${these.map(withoutTest).map(inWords).join('; ')}.`,
+    )
+    .join(' ')
 }
 
 function withoutTest({ test: _test, ...request }: InFlight): InFlight {

@@ -72,3 +72,20 @@ test('a test that has several servers answers for all at once', async () => {
   expect(message).toContain(`${server.url} was still at work on GET /holds?first`)
   expect(message).toContain(`${api.url} was still at work on GET /holds?second`)
 })
+
+test('what one test is known to have asked is not said to be of all', async () => {
+  const [server, definition] = await start({ lingering: 'fail' })
+  const [one, two] = [{}, {}]
+  const ended = await followTest(definition, one, 'one')
+  await hold(server, 'alone')
+  const others = [await followTest(definition, two, 'two')]
+  const { message } = await failure(ended())
+  expect(message).toMatch(/^The test "one" ended while \S+ was still at work on GET \/holds\?alone/)
+  // It is tried again.
+  others.push(await followTest(definition, one, 'one'))
+  await hold(server, 'together')
+  await others[0]?.()
+  expect((await failure(others[1]!())).message).toMatch(
+    /^Tests that ran at the same time \("one", "two"\) ended while .* GET \/holds\?together/,
+  )
+})
