@@ -63,3 +63,20 @@ test('the last of them answers for all, and names them', async () => {
     /Tests that ran at the same time \("waits", "does not"\) ended while .* GET \/slow/,
   )
 })
+
+test('what is left on several servers is told as one, after all teardowns', async () => {
+  const run = await runVitest('vitest-lingering', { files: ['two-servers.test.ts'] })
+  expect(run.tests.map(({ title, status }) => `${title}: ${status}`)).toEqual([
+    'leaves a request running on both: failed',
+    'fails besides: failed',
+    'leaves one once, and is tried again: passed',
+    'leaves one, and is skipped: skipped',
+    'leaves none: passed',
+  ])
+  const [both, besides] = run.tests.map(({ errors }) => errors)
+  expect(both).toEqual([expect.stringMatching(/GET \/slow\?server-1.*GET \/slow\?api-1/)])
+  expect(besides).toEqual([
+    expect.stringContaining('its own failure'),
+    expect.stringContaining('GET /slow?2'),
+  ])
+})

@@ -2,6 +2,7 @@ import { PortzeroError } from 'portzero'
 import type { LiveServer, Target } from 'portzero'
 import { acquire, define, followTest, offer } from 'portzero/shared'
 import type { Definition, SharedContext, SharedOptions } from 'portzero/shared'
+import type { TestContext } from 'vitest'
 import { endWithMain, giveBack, hold } from './leases.ts'
 import { refuseNamesake, remember } from './names.ts'
 import { findPlace, isIsolated } from './worker.ts'
@@ -83,13 +84,14 @@ export function liveServer<const Name extends string = 'server'>(
 function follow(
   definition: Definition,
 ): (
-  context: { task: { name: string } },
+  context: Pick<TestContext, 'task' | 'onTestFinished'>,
   use: (value: undefined) => Promise<void>,
 ) => Promise<void> {
-  return async ({ task }, use) => {
+  return async ({ task, onTestFinished }, use) => {
     const ended = await followTest(definition, task, task.name)
+    // After all teardowns: Vitest skips those that come after one that throws. What this waits for has a limit of its own.
+    onTestFinished(ended, 0)
     await use(undefined)
-    await ended()
   }
 }
 
