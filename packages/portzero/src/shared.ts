@@ -5,9 +5,7 @@
  */
 import { performance } from 'node:perf_hooks'
 import { PortzeroError } from './errors.ts'
-import { clearTimeout, setTimeout } from 'node:timers'
 import { describe } from './describe.ts'
-import { inWords } from './in-words.ts'
 import { toHeld } from './background/held-spec.ts'
 import { Live } from './live-server.ts'
 import { DEFAULTS, FIXTURES, checkSharedOptions } from './options.ts'
@@ -16,6 +14,7 @@ import type { Scope } from './scopes.ts'
 import { ScopedServer } from './scoped-server.ts'
 import type { OnLoad } from './load-reports.ts'
 import { serveObserved } from './serve.ts'
+import { forcedClose, tellingClose } from './slow-close.ts'
 import { identifyTarget } from './target.ts'
 import { follow, testBegins, testEnds, unfollow } from './test-watch.ts'
 import type { Lingering } from './test-watch.ts'
@@ -113,9 +112,6 @@ export interface Lease {
   /** Closes the server if nobody else uses it, and then resolves to its report. Rejects as `close()` does. Idempotent. */
   release(): Promise<CloseReport | undefined>
 }
-
-/** After how many ms a close says what it waits for. */
-const SLOW = 250
 
 interface Entry {
   readonly definition: Definition
@@ -247,13 +243,13 @@ async function release(entry: Entry, server: LiveServer): Promise<CloseReport | 
   entries.delete(entry)
   if (isWatched(server)) unfollow(server)
   if (server instanceof ScopedServer) return letGo(entry, server)
-  const slow = setTimeout(() => console.warn(slowClose(entry.definition, server)), SLOW)
-  const report = await server.close().finally(() => clearTimeout(slow))
+  const { name } = entry.definition
+  const report = await tellingClose(name, server, server.close(), warn)
   // To the end: a worker may be ended as soon as this is done.
   await log(entry, server, `closed ${howClosed(report)}`)
   const died = server instanceof Live ? server.died : undefined
   if (died === undefined) {
-    if (report.outcome !== 'graceful') console.warn(forcedClose(entry.definition, server, report))
+    if (report.outcome !== 'graceful') warn(forcedClose(name, server, report))
   } else if (!told.has(server)) throw died
   return report
 }
@@ -327,23 +323,8 @@ function haveSameValues(a: object, b: object): boolean {
   return names.every((name) => Object.is(ours[name], theirs[name]))
 }
 
-/** What a close that takes its time waits for. */
-function slowClose({ name }: Definition, server: LiveServer): string {
-  const requests = server.inFlight().map(inWords)
-  const reason = requests.length > 0 ? requests.join('; ') : 'its close hooks'
-  return `portzero: ${name} ${server.url} is closing, and waits for ${reason}.`
-}
-
-/** One paragraph for whoever reads the run: what was cut off. */
-function forcedClose({ name }: Definition, { url }: LiveServer, report: CloseReport): string {
-  const blockers = report.blockers.map(inWords).join('; ')
-  const inItsWay =
-    blockers === '' ? 'It did not end when it was asked to.' : `In its way: ${blockers}.`
-  return `portzero: ${name} ${url} was ${howForced(report)} after ${report.durationMs.toFixed(0)} ms. ${inItsWay}`
-}
-
-function howForced({ outcome }: CloseReport): string {
-  return outcome === 'killed' ? 'killed' : 'closed by force'
+function warn(sentence: string): void {
+  console.warn(`portzero: ${sentence}`)
 }
 
 function howClosed({ outcome, durationMs }: CloseReport): string {

@@ -37,14 +37,32 @@ function run(...args: string[]): Promise<Exit> {
 const SLOW = 'await new Promise((resolve) => setTimeout(resolve, 200));'
 
 test('what is shared ends before the main process does', async () => {
-  expect(await exit(SLOW)).toEqual({ code: 0, stderr: '', left: [] })
+  expect(await exit(SLOW)).toMatchObject({ code: 0, left: [] })
+})
+
+test('what keeps it from ending is named, and so is what was cut off', async () => {
+  const app = write(
+    'app.mjs',
+    `export default ({ url }) => {
+      fetch(url + '/never').catch(() => {})
+      return { fetch: () => new Promise(() => {}) }
+    }`,
+  )
+  const { code, stderr, left } = await run(app, 'ready')
+  expect({ code, left }).toEqual({ code: 0, left: [] })
+  const [slow, forced] = stderr.split('\n')
+  const server = `portzero: ${app} http://127.0.0.1:`
+  expect(slow).toContain(server)
+  expect(slow).toMatch(/ is closing, and waits for GET \/never, unanswered for \d+ ms\.$/)
+  expect(forced).toContain(server)
+  expect(forced).toMatch(/ was closed by force after \d+ ms. In its way: GET \/never, unanswered/)
 })
 
 test('a close hook that throws fails the run, and is printed', async () => {
   const { code, stderr, left } = await exit(`${SLOW} throw new Error('still in use')`)
   expect({ code, left }).toEqual({ code: 1, left: [] })
   expect(stderr).toMatch(
-    /^portzero: The run fails, .* did not end as it should. PortzeroError \[CLOSE_FAILED\]: .* still in use\n$/,
+    /^portzero: The run fails, .* did not end as it should. PortzeroError \[CLOSE_FAILED\]: .* still in use$/m,
   )
 })
 

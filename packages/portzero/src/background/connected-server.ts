@@ -164,7 +164,8 @@ export class Connected implements ConnectedServer {
   readonly fetch: ConnectedServer['fetch'] = (path, init) => this.#client.fetch(path, init)
 
   inFlight(): InFlight[] {
-    if (this.#death !== undefined || this.isClosed) return []
+    // While it is closed, what that waits for.
+    if (this.#death !== undefined || this.#isLetGo || this.isLost) return []
     return this.#facts.isGoverned ? this.#connection.line.inFlight() : this.#client.inFlight()
   }
 

@@ -1,0 +1,42 @@
+import { clearTimeout, setTimeout } from 'node:timers'
+import { inWords } from './in-words.ts'
+import type { CloseReport, InFlight } from './types.ts'
+
+/** A close that takes longer than so many ms says what it waits for. */
+const SLOW = 250
+
+interface Closing {
+  readonly url: string
+  inFlight(): readonly InFlight[]
+}
+
+/** Tells what a close waits for, once it takes its time. */
+export async function tellingClose(
+  name: string,
+  server: Closing,
+  close: Promise<CloseReport>,
+  tell: (sentence: string) => void,
+): Promise<CloseReport> {
+  const slow = setTimeout(() => tell(slowClose(name, server)), SLOW)
+  return close.finally(() => clearTimeout(slow))
+}
+
+function slowClose(name: string, server: Closing): string {
+  const requests = server.inFlight().map(inWords)
+  const reason = requests.length > 0 ? requests.join('; ') : 'its close hooks'
+  return `${name} ${server.url} is closing, and waits for ${reason}.`
+}
+
+/** One paragraph for whoever reads the run: what was cut off. */
+export function forcedClose(
+  name: string,
+  { url }: Pick<Closing, 'url'>,
+  { outcome, durationMs, blockers }: CloseReport,
+): string {
+  const how = outcome === 'killed' ? 'killed' : 'closed by force'
+  const inItsWay =
+    blockers.length === 0
+      ? 'It did not end when it was asked to.'
+      : `In its way: ${blockers.map(inWords).join('; ')}.`
+  return `${name} ${url} was ${how} after ${durationMs.toFixed(0)} ms. ${inItsWay}`
+}
