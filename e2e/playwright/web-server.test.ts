@@ -125,3 +125,18 @@ test('a test that asks for the URL of another server is told why there is none',
     ),
   ])
 })
+
+test('what keeps a server from closing is named, and so is what was cut off', async () => {
+  const run = await runPlaywright(PROJECT, {
+    args: ['--config=ends.config.ts'],
+    env: { APP: 'asks-itself.js' },
+  })
+
+  expect(run).toMatchObject({ exitCode: 0, passed: 1, failed: 0 })
+  expect(run.output).toMatch(
+    /portzero: server http:\S+ is closing, and waits for GET \/never, unanswered for \d+ ms/,
+  )
+  expect(run.output).toMatch(
+    /portzero: server http:\S+ was closed by force after \d+ ms. In its way: GET \/never, unanswered for \d+ ms/,
+  )
+})

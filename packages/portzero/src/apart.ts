@@ -16,6 +16,7 @@ export type { Observer, Rule } from './options.ts'
 export { fromPortable, toPortable } from './portable.ts'
 export type { PortableOptions, PortableServer, PortableTarget } from './portable.ts'
 export { serveObserved } from './serve.ts'
+export { forcedClose, tellingClose } from './slow-close.ts'
 export { turns } from './turns.ts'
 
 /** Resolves to the error of a server when it ends without being told to. */

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { PortzeroError } from 'portzero'
-import type { CloseReport, LiveServer } from 'portzero'
-import { deathOf, fromPortable, serveObserved } from 'portzero/apart'
+import type { LiveServer } from 'portzero'
+import { deathOf, forcedClose, fromPortable, serveObserved, tellingClose } from 'portzero/apart'
 import type { LogLine, News, ServerSpec } from './messages.ts'
 
 /** So many lines are kept for the reports of tests. */
@@ -63,8 +63,19 @@ export class HeldServer {
 
   async #end(): Promise<void> {
     const server = this.#server
-    const message = server && (await closed(this.name, server))
+    const message = server && (await this.#close(server))
     this.#tell({ type: 'ended', message: this.#hasDied ? undefined : message })
+  }
+
+  /** Resolves to what is to be said of how it closed: nothing of one that did as it should. */
+  async #close(server: LiveServer): Promise<string | undefined> {
+    const tell = (message: string): void => this.#tell({ type: 'closing', message })
+    try {
+      const report = await tellingClose(this.name, server, server.close(), tell)
+      return report.outcome === 'graceful' ? undefined : forcedClose(this.name, server, report)
+    } catch (error) {
+      return `${this.name} was closed, but not well.\n${textOf(error)}`
+    }
   }
 
   #print(line: string): void {
@@ -77,26 +88,6 @@ export class HeldServer {
     this.#news.push(news)
     for (const hear of this.#followers) hear(news)
   }
-}
-
-/** Resolves to what is to be said of how it closed: nothing of one that did as it should. */
-async function closed(name: string, server: LiveServer): Promise<string | undefined> {
-  try {
-    const report = await server.close()
-    return report.outcome === 'graceful' ? undefined : forced(name, server, report)
-  } catch (error) {
-    return `${name} was closed, but not well.\n${textOf(error)}`
-  }
-}
-
-function forced(
-  name: string,
-  { url }: LiveServer,
-  { outcome, durationMs, blockers }: CloseReport,
-): string {
-  const what = blockers.map(({ method, path }) => `${method} ${path}`.trim()).join('; ')
-  const how = outcome === 'killed' ? 'killed' : 'closed by force'
-  return `${name} ${url} was ${how} after ${durationMs.toFixed(0)} ms.${what === '' ? '' : ` In its way: ${what}.`}`
 }
 
 /** The message of an error, and what is behind it. */

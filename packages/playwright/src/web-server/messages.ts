@@ -26,13 +26,14 @@ export const VARIABLE = 'PORTZERO_WEB_SERVER'
 /** The variable that leads tests to the log: {@link Told.directory}. */
 export const DIRECTORY = 'PORTZERO_WEB_SERVERS'
 
-/** What is heard of a server, in this order: lines; `ready` or `failed`; lines and `died`; `ended`. */
+/** What is heard of a server, in this order: lines; `ready` or `failed`; lines and `died`; `closing`, if that takes its time; `ended`. */
 export type News =
   | { readonly type: 'line'; readonly line: string }
   | { readonly type: 'ready'; readonly url: string }
   /** It, or another one, could not be started: none of them stays. */
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'died'; readonly message: string }
+  | { readonly type: 'closing'; readonly message: string }
   | { readonly type: 'ended'; readonly message?: string | undefined }
 
 /** What is asked of the program that holds the servers. */

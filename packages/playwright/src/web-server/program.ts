@@ -42,6 +42,7 @@ function hear(news: News): void {
       say(news.message)
       return end(1)
     case 'died':
+    case 'closing':
       return say(news.message)
     case 'ended':
       if (news.message !== undefined) say(news.message)
