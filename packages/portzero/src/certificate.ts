@@ -22,7 +22,7 @@ let authority: Promise<Authority> | undefined
 const certificates: Map<string, Promise<Certificate>> = new Map()
 
 /**
- * The certificate of the servers that this process binds to `host`, and that are reached as `advertised`, signed by an authority of this process alone, so that who
+ * The certificate of the servers that this process starts on `host`, and that are reached as `advertised`, signed by an authority of this process alone, so that who
  * trusts one of its servers trusts all. It is made in memory, and gone with the process.
  */
 export function certificateFor(host: string, advertised?: string): Promise<Certificate> {

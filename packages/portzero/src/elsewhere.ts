@@ -1,3 +1,4 @@
+import { certified } from './certified.ts'
 import { PortzeroError } from './errors.ts'
 import type { Life } from './life.ts'
 import type { Settings } from './options.ts'
@@ -25,12 +26,13 @@ export function beginnerElsewhere(target: KnownTarget, settings: Settings): Begi
       }
     case 'module':
       return async (port, start) => {
+        const own = await certified(settings)
         if (isolation === 'thread') {
           const { beginInThread } = await import('./runtimes/thread.ts')
-          return beginInThread(target.location, settings, port)
+          return beginInThread(target.location, own, port)
         }
         const { beginInProcess } = await import('./runtimes/process.ts')
-        return beginInProcess(target.location, settings, port, start)
+        return beginInProcess(target.location, own, port, start)
       }
     default:
       throw cannotBeHandedOver(isolation)

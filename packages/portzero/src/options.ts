@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import { parseAdvertised } from './advertise.ts'
+import type { Certificate } from './certificate.ts'
 import { PortzeroError } from './errors.ts'
 import type { AsgiTarget, CommandTarget, ServeOptions } from './types.ts'
 import { describe, listOf } from './describe.ts'
@@ -13,6 +14,8 @@ export interface Settings {
   readonly advertise: string | undefined
   readonly port: number
   readonly https: boolean
+  /** What TLS is spoken with, once it is made. */
+  readonly certificate?: Certificate | undefined
   readonly http2: boolean
   readonly ready: ServeOptions['ready']
   readonly startTimeout: number

@@ -188,7 +188,7 @@ export interface LiveServer extends AsyncDisposable {
   readonly port: number
   /**
    * With `https: true`, the certificate of the authority that signed the server's, as PEM: what another client is to trust. One for all
-   * servers of this process. Undefined where the app has brought a certificate of its own.
+   * servers that this process starts, and the same after a restart. Undefined where the app has brought a certificate of its own.
    */
   readonly ca: string | undefined
   /**

@@ -310,6 +310,9 @@ test('may run in a thread of its holder, and speak HTTPS', async () => {
   expect(server.threadId).toBeGreaterThan(0)
   expect(server.ca).toContain('BEGIN CERTIFICATE')
   expect((await server.fetch('/')).status).toBe(200)
+  await server.restart({ app: 'rebuild' })
+  expect((await server.fetch('/')).status).toBe(200)
+  expect((await join('api')).ca).toBe(server.ca)
 })
 
 test.for<[string, Target, object, string]>([

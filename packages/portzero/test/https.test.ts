@@ -38,6 +38,12 @@ const CAN_HTTP2 = new Set([
   'a factory of a module namespace',
 ])
 
+const MODULE = new URL('../../../fixtures/apps/contract/app.js', import.meta.url)
+const RESTARTS = (['inline', 'thread', 'process'] as const).flatMap((isolation) => [
+  ['keep', isolation] as const,
+  ['rebuild', isolation] as const,
+])
+
 const encrypted = samples.filter(({ name }) => !SECURE.has(name))
 const canHttp2 = samples.filter(({ name }) => CAN_HTTP2.has(name))
 const cannotHttp2 = samples.filter(({ name }) => !CAN_HTTP2.has(name))
@@ -179,13 +185,13 @@ describe('https', () => {
     expect(await (await fetch(server.url)).text()).toBe('ok')
   })
 
-  test.each(['keep', 'rebuild'] as const)('outlives a restart that does "%s"', async (app) => {
-    await using server = await serve(() => new Hono().get('/', (c) => c.text('ok')), {
-      https: true,
-    })
+  test.each(RESTARTS)('outlives a restart that does "%s", %s', async (app, isolation) => {
+    await using server = await serve(MODULE, { https: true, isolation })
     const { url, ca } = server
     await server.restart({ app })
-    expect(await get(url, { ca })).toBe('ok')
+    expect(await get(url, { ca })).toContain('answered')
+    expect((await server.fetch('/')).status).toBe(200)
+    expect(server.ca).toBe(ca)
   })
 })
 
@@ -236,7 +242,8 @@ describe('the certificate', () => {
   test('of every server of a process is signed by one authority', async () => {
     await using one = await serve(app, { https: true })
     await using two = await serve(app, { https: true, host: 'localhost' })
-    expect(two.ca).toBe(one.ca)
+    await using three = await serve(MODULE, { https: true, isolation: 'process' })
+    expect([two.ca, three.ca]).toEqual([one.ca, one.ca])
   })
 
   test('of another server is not trusted by server.fetch', async () => {

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
-import { parseAdvertised, publicUrlOf } from '../advertise.ts'
-import type { Certificate } from '../certificate.ts'
+import { publicUrlOf } from '../advertise.ts'
+import { certified } from '../certified.ts'
 import { Client } from '../client.ts'
 import { Connections } from '../connections.ts'
 import { never, settlesWithin } from '../deadline.ts'
@@ -29,7 +29,6 @@ export class InlineLife implements Life {
   readonly exited: Promise<Exit> = never
   readonly died = undefined
   readonly #settings: Settings
-  readonly #certificate: Certificate | undefined
   readonly #runtime: HostedApp
   readonly #connections: Connections
   #socket: BoundSocket
@@ -44,12 +43,10 @@ export class InlineLife implements Life {
     runtime: HostedApp,
     connections: Connections,
     settings: Settings,
-    certificate: Certificate | undefined,
   ) {
     this.port = socket.port
     this.#connections = connections
     this.#settings = settings
-    this.#certificate = certificate
     this.#runtime = runtime
     this.#socket = socket
   }
@@ -57,17 +54,18 @@ export class InlineLife implements Life {
   /** Binds the socket and starts the target. A failed start leaves nothing open. `onChange` is told whenever `inFlight()` changes. */
   static async begin(
     target: HostableTarget,
-    settings: Settings,
+    given: Settings,
     address: Address,
     onChange?: () => void,
   ): Promise<InlineLife> {
-    const certificate = settings.https ? await makeCertificate(settings) : undefined
+    const settings = await certified(given)
+    const { certificate, http2 } = settings
     const connections = new Connections(onChange)
-    const runtime = new HostedApp(target, { certificate, http2: settings.http2 }, (server) =>
+    const runtime = new HostedApp(target, { certificate, http2 }, (server) =>
       connections.watch(server),
     )
     const socket = await BoundSocket.bind(settings.host, address, await runtime.prepare())
-    const life = new InlineLife(socket, runtime, connections, settings, certificate)
+    const life = new InlineLife(socket, runtime, connections, settings)
     try {
       await life.#start()
       return life
@@ -97,7 +95,7 @@ export class InlineLife implements Life {
   get ca(): string | undefined {
     const { server, bringsServer } = this.#runtime
     const bringsCertificate = bringsServer && server !== undefined && isSecure(server)
-    return bringsCertificate ? undefined : this.#certificate?.ca
+    return bringsCertificate ? undefined : this.#settings.certificate?.ca
   }
 
   get client(): Client {
@@ -211,13 +209,6 @@ export class InlineLife implements Life {
     }
     return { url, port, slot, workerId, signal, onClose }
   }
-}
-
-/** What it takes is loaded where it is needed. */
-async function makeCertificate({ host, advertise }: Settings): Promise<Certificate> {
-  const { certificateFor } = await import('../certificate.ts')
-  const advertised = advertise === undefined ? undefined : parseAdvertised(advertise)
-  return certificateFor(host, advertised?.hostname)
 }
 
 function closing(url: string): PortzeroError {
