@@ -86,6 +86,18 @@ test('an app in a thread is loaded anew too', async () => {
   expect(asked(await watching.settled())).toEqual({ ...first, answer: 'hello, again' })
 })
 
+test('tests trust a server that was loaded anew, and know what it speaks', async () => {
+  await using watching = await watchVitest('vitest-plugin-watch', ['--config=https.config.js'])
+  const { url } = asked(await watching.settled())
+  expect(url).toMatch(/^https:/)
+
+  await watching.edit('src/greeting.js', says('good day'))
+  expect(asked(await watching.settled())).toMatchObject({ url, answer: 'good day, loaded' })
+
+  await watching.edit('src/server.js', (text) => text.replace("'node:http'", "'node:http2'"))
+  expect(asked(await watching.settled())).toMatchObject({ url, answer: 'good day, loaded' })
+})
+
 interface Asked {
   readonly url: string
   readonly pid: number

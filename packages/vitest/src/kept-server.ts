@@ -125,9 +125,11 @@ export class KeptServer {
     } catch (error) {
       await this.#standInFor(error, port)
     }
-    if (this.server.url === url) return
-    await this.#pages?.close()
-    this.#pages = undefined
+    if (this.server.url !== url) {
+      await this.#pages?.close()
+      this.#pages = undefined
+    }
+    // What it speaks, and whom to trust, may be another as well.
     for (const project of this.projects) await this.#provide(project)
   }
 

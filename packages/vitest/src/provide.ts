@@ -6,13 +6,12 @@ import type { TestProject } from 'vitest/node'
 /** Tells the tests of a project how to reach a server; pages may know it by another `url`. */
 export function provide(
   project: TestProject,
-  { name, urlName }: Definition,
+  { name, urlName, options }: Definition,
   server: LiveServer,
   url: string = server.url,
 ): void {
-  const { ca } = server
   project.provide(urlName as 'baseURL', url)
-  if (ca !== undefined) project.provide(`${name}CA` as 'serverCA', ca)
+  if (options.https) project.provide(`${name}CA` as 'serverCA', server.ca)
   if (name !== 'server') return
   // For the fixtures of our own. As text: not all that can be written down reaches every worker.
   project.provide('serverAddress' as 'baseURL', JSON.stringify(addressOf(server)))
