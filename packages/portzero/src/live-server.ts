@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici'
 import { PortzeroError } from './errors.ts'
 import { settlesWithin } from './deadline.ts'
 import { idleWithin } from './idle.ts'
+import { LastingDispatcher } from './lasting-dispatcher.ts'
 import { reportOf } from './life.ts'
 import type { Life } from './life.ts'
 import { checkCloseOptions, checkRestartOptions } from './options.ts'
@@ -30,6 +31,8 @@ export class Live implements LiveServer {
   readonly #grace: number
   readonly #rebuild: () => Promise<Life>
   #life: Life
+  /** Made when somebody asks for it. */
+  #dispatcher: LastingDispatcher | undefined
   /** How that life ends. */
   #ended: Promise<CloseReport> | undefined
   #test: string | undefined
@@ -74,7 +77,7 @@ export class Live implements LiveServer {
   }
 
   get dispatcher(): Dispatcher {
-    return this.#life.client.dispatcher
+    return (this.#dispatcher ??= new LastingDispatcher(this.#life.client.dispatcher)).given
   }
 
   // Bound, so that it can be taken out of the handle: `const { fetch } = server`.
@@ -224,6 +227,7 @@ export class Live implements LiveServer {
     try {
       if (app === 'keep') await life.resume()
       else this.#live(await this.#rebuild())
+      this.#dispatcher?.follow(this.#life.client.dispatcher)
       await this.#life.hear(this.#test)
       return report
     } catch (error) {

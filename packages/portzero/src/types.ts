@@ -204,7 +204,7 @@ export interface LiveServer extends AsyncDisposable {
   readonly output: readonly string[]
   /** Resolves when the app's process or thread ends without being told to. Never for `'inline'`. */
   readonly exited: Promise<Exit>
-  /** The pool that `fetch` uses, for other clients built on undici. Closed with the server. */
+  /** The pool that `fetch` uses, for other clients built on undici. The same over all restarts; closed with the server. */
   readonly dispatcher: Dispatcher
   /** What is not answered to its end at this moment, oldest first. */
   inFlight(): readonly InFlight[]

@@ -6,6 +6,7 @@ import { readFileSync, symlinkSync } from 'node:fs'
 import path from 'node:path'
 import { platform } from 'node:process'
 import type { Readable } from 'node:stream'
+import { request } from 'undici'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
 import { connect, list, start } from 'portzero'
 import type { ConnectedServer, StartOptions, Target } from 'portzero'
@@ -115,12 +116,13 @@ test('restarts on its port, with fresh code', async () => {
   const app = write('app.mjs', APP)
   const server = await begin(app, { name: 'api' })
   const other = await join('api')
-  const { pid } = server
+  const { pid, dispatcher } = server
   expect(await server.restart()).toMatchObject({ outcome: 'graceful' })
   expect(await (await other.fetch('/')).text()).toBe(String(pid))
   write('app.mjs', APP.replace('String(process.pid)', "'fresh'"))
   await server.restart({ app: 'rebuild' })
   expect(await (await other.fetch('/')).text()).toBe('fresh')
+  expect(await (await request(server.url, { dispatcher })).body.text()).toBe('fresh')
   expect(other.pid).toBe(server.pid)
   expect(other.pid).not.toBe(pid)
   expect((await list())[0]).toMatchObject({ url: server.url, pid: server.pid })

@@ -112,6 +112,25 @@ test('keeps connections, over which the dispatcher of other clients goes too', a
   expect(connections).toBeLessThanOrEqual(2)
 })
 
+test('has one dispatcher, which outlives restarts, and is closed with the server', async () => {
+  const server = await serve(echo)
+  const { dispatcher } = server
+  const plain = dispatcher.compose((dispatch) => (options, handler) => dispatch(options, handler))
+  const askOver = async (): Promise<void> =>
+    (await request(server.url, { dispatcher: plain })).body.dump()
+  let connections = 0
+  dispatcher.on('connect', () => (connections += 1))
+  await askOver()
+  await server.restart()
+  await askOver()
+  await server.restart({ app: 'rebuild' })
+  await (await server.fetch('/')).text()
+  expect(connections).toBe(3)
+  expect(server.dispatcher).toBe(dispatcher)
+  await server.close()
+  expect((await failure(askOver())).code).toBe('UND_ERR_DESTROYED')
+})
+
 test('reports a server that is closed, not a refused connection', async () => {
   const server = await serve(echo)
   const closing = server.close()

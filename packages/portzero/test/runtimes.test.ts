@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { serve } from 'portzero'
 import type { LiveServer, ServeOptions, Target } from 'portzero'
+import { request } from 'undici'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { findPython, whyNot } from '../../../scripts/asgi.js'
 import { answers, failure, holdPort } from './support.ts'
@@ -177,11 +178,14 @@ describe.each(runtimes)('$name', (runtime) => {
 
   test('is built anew by a restart, on the same port', async () => {
     const server = await start()
+    const { dispatcher } = server
     const before = await hello(server)
     const { outcome } = await server.restart({ app: 'rebuild' })
     expect(outcome).toBe('graceful')
     const after = await hello(server)
     expect(after.answered).toBe(1)
+    const { body } = await request(server.url, { dispatcher })
+    expect(await body.json()).toMatchObject({ answered: 2 })
     expect(server.pid === undefined || after.pid !== before.pid).toBe(true)
   })
 
@@ -244,9 +248,11 @@ describe.each(runtimes.filter(({ governed }) => governed))('$name', (runtime) =>
 
   test('goes down and up again with its state', async () => {
     const server = await start()
+    const { dispatcher } = server
     await hello(server)
     await server.restart()
-    expect((await hello(server)).answered).toBe(2)
+    const { body } = await request(server.url, { dispatcher })
+    expect(await body.json()).toMatchObject({ answered: 2 })
     const cut = failure(server.fetch('/never'))
     await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/never' }]))
     server.dropConnections()
