@@ -211,7 +211,7 @@ export class HostedApp {
   }
 
   async #closeServer(server: NodeServer): Promise<void> {
-    // What the app has just closed says so a tick later. It never has where that was held back, until all connections were closed.
+    // What the app has just closed says so a tick later. What it closed before may have been kept from saying so, and does now.
     if (!server.listening) await new Promise<void>((resolve) => process.nextTick(resolve))
     if (this.#closed) return
     await new Promise<void>((resolve) => {
