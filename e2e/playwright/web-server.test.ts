@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { answers } from '../../packages/portzero/test/support.ts'
 import { openMeeting } from '../meeting.ts'
@@ -139,4 +140,19 @@ test('what keeps a server from closing is named, and so is what was cut off', as
   expect(run.output).toMatch(
     /portzero: server http:\S+ was closed by force after \d+ ms. In its way: GET \/never, unanswered for \d+ ms/,
   )
+})
+
+test('a close hook that throws fails the run, and is printed', async () => {
+  const run = await runPlaywright(PROJECT, {
+    args: ['--config=ends.config.ts'],
+    env: { APP: 'throws-on-close.js' },
+  })
+
+  expect(run).toMatchObject({ exitCode: 1, passed: 1, failed: 0, errors: [] })
+  expect(run.output).toContain(
+    'The run fails, though its tests may have passed: server did not end',
+  )
+  expect(run.output).toMatch(/\[CLOSE_FAILED\]: .* still in use/)
+  const [, directory] = /its log in (\S+)/.exec(run.output) ?? []
+  expect(existsSync(directory!)).toBe(false)
 })

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, utimes } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { webServer, webServerURL } from '@portzero/playwright'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
+import { failureIn } from '../dist/web-server/messages.js'
 import { maySelect } from '../dist/web-server/projects.js'
 import { sweepBeside } from '../dist/web-server/sweep.js'
 import { checkPlaywright } from '../dist/web-server/version.js'
@@ -123,7 +124,7 @@ async function leaveSocketIn(path: string): Promise<void> {
   await utimes(path, 1, 1)
 }
 
-test('what killed programs have left is removed, and nothing else', async ({ skip }) => {
+test('what is left of what was killed is removed, and nothing else', async ({ skip }) => {
   skip(process.platform === 'win32', 'not run: no directories of sockets on Windows')
   const folder = await mkdtemp(join(tmpdir(), 'sweep-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
@@ -138,19 +139,23 @@ test('what killed programs have left is removed, and nothing else', async ({ ski
     await utimes(path, 1, 1)
     return server
   }
-  const [own, used, left, other] = await Promise.all(
-    ['own', 'used', 'left', 'other'].map(directory),
+  const [own, used, left, failed, other] = await Promise.all(
+    ['own', 'used', 'left', 'failed', 'other'].map(directory),
   )
   const server = await listenIn(used!)
   onTestFinished(() => void server.close())
   await leaveSocketIn(left!)
+  // That of a program whose Playwright was killed.
+  await writeFile(failureIn(failed!), '')
+  await utimes(failed!, 1, 1)
   await utimes(other!, 1, 1)
 
   await sweepBeside(own!)
 
-  expect([own, used, left, other].map((path) => existsSync(path!))).toEqual([
+  expect([own, used, left, failed, other].map((path) => existsSync(path!))).toEqual([
     true,
     true,
+    false,
     false,
     true,
   ])

@@ -10,6 +10,7 @@ import { DIRECTORY, PREFIX, VARIABLE } from './messages.ts'
 import type { ServerSpec, Told } from './messages.ts'
 import { variableOf } from './names.ts'
 import { maySelect } from './projects.ts'
+import { heedServers } from './run-end.ts'
 import { checkPlaywright } from './version.ts'
 
 /** Options of {@link webServer}: those of `serve()` that can be handed to another process, and two more. */
@@ -79,6 +80,7 @@ let meeting: string | undefined
  * The call itself starts nothing. Playwright starts the server before the first test; several are started at the same time. No port is
  * picked, and nothing is polled: Playwright goes on when the server is ready, and fails at once when that cannot start.
  * Playwright ends it after the last test; it also ends, within `grace` and a little, when Playwright itself is gone, in whatever way.
+ * A close hook that throws fails the run, by its exit code alone.
  *
  * Its URL is the default of `baseURL`. That of a server with a name is in a variable of the environment, see `name`.
  * What it prints is shown with its name in front; {@link webServerLog} adds it to the report of a test that fails.
@@ -117,7 +119,7 @@ function environmentOf(spec: ServerSpec): Record<string, string> {
   if (isAnother) throw ambiguous(spec.name, known.spec.name, variable)
   const own = known?.env ?? {}
   entries.set(variable, { spec, env: own })
-  meeting ??= join(temporaryFolder(), `${PREFIX}${randomBytes(8).toString('hex')}`)
+  meeting ??= newMeeting()
   const servers = [...entries.values()].map((entry) => entry.spec)
   for (const {
     spec: { name },
@@ -126,6 +128,12 @@ function environmentOf(spec: ServerSpec): Record<string, string> {
     env[VARIABLE] = JSON.stringify({ name, directory: meeting, servers } satisfies Told)
   }
   return own
+}
+
+function newMeeting(): string {
+  const directory = join(temporaryFolder(), `${PREFIX}${randomBytes(8).toString('hex')}`)
+  heedServers(directory)
+  return directory
 }
 
 function temporaryFolder(): string {

@@ -18,6 +18,7 @@ export class HeldServer {
   readonly #followers = new Set<(news: News) => void>()
   #server: LiveServer | undefined
   #hasDied = false
+  #hasFailed = false
   #ended: Promise<void> | undefined
 
   constructor(spec: ServerSpec) {
@@ -35,6 +36,11 @@ export class HeldServer {
   /** What it has printed since a time, and when. */
   since(time: number): readonly (LogLine & { readonly at: number })[] {
     return this.#log.filter(({ at }) => at >= time)
+  }
+
+  /** True if it has not ended as it should: a close hook threw. */
+  get hasFailed(): boolean {
+    return this.#hasFailed
   }
 
   /** Closes it, if it has been started by now. Never rejects. */
@@ -74,7 +80,8 @@ export class HeldServer {
       const report = await tellingClose(this.name, server, server.close(), tell)
       return report.outcome === 'graceful' ? undefined : forcedClose(this.name, server, report)
     } catch (error) {
-      return `${this.name} was closed, but not well.\n${textOf(error)}`
+      this.#hasFailed = true
+      return `The run fails, though its tests may have passed: ${this.name} did not end as it should.\n${textOf(error)}`
     }
   }
 

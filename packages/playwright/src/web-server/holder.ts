@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { channelOver, turns } from 'portzero/apart'
 import { HeldServer } from './held-server.ts'
-import { socketIn } from './messages.ts'
+import { failureIn, socketIn } from './messages.ts'
 import { sweepBeside } from './sweep.ts'
 import type { Answer, LogLine, News, Question, ServerSpec, Told } from './messages.ts'
 
@@ -52,12 +52,14 @@ export class Holder {
     }
   }
 
-  /** Closes all servers, and lets go of the others. */
+  /** Closes all servers, and lets go of the others. The directory is gone then, unless Playwright is to find a failure in it. */
   async end(): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.end()))
     for (const socket of this.#connections) socket.end()
     this.#listener.close()
-    await rm(this.#directory, { recursive: true, force: true })
+    if (this.#servers.some(({ hasFailed }) => hasFailed)) {
+      await writeFile(failureIn(this.#directory), '')
+    } else await rm(this.#directory, { recursive: true, force: true })
   }
 
   async #listen(): Promise<void> {

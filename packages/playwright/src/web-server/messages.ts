@@ -50,6 +50,11 @@ export interface LogLine {
   readonly line: string
 }
 
+/** What the program leaves of its directory where a server has not ended as it should. */
+export function failureIn(directory: string): string {
+  return join(directory, 'failure')
+}
+
 /** Where the program that holds the servers listens. */
 export function socketIn(directory: string): string {
   return process.platform === 'win32'

@@ -1,12 +1,16 @@
+import { existsSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import net from 'node:net'
 import { dirname, join } from 'node:path'
-import { PREFIX, socketIn } from './messages.ts'
+import { PREFIX, failureIn, socketIn } from './messages.ts'
 
 /** A directory that is younger may be one in which somebody is about to listen, in ms. */
 const YOUNG = 10_000
 
-/** Removes what programs have left that were killed: directories beside this one on whose sockets nobody listens. Never rejects. */
+/**
+ * Removes what is left of programs, or of a Playwright, that were killed: directories beside this one on whose sockets nobody listens, or
+ * with a failure that nobody has found. Never rejects.
+ */
 export async function sweepBeside(directory: string): Promise<void> {
   const folder = dirname(directory)
   const names = await readdir(folder).catch(() => [])
@@ -20,6 +24,7 @@ export async function sweepBeside(directory: string): Promise<void> {
 async function isLeft(directory: string): Promise<boolean> {
   const made = await stat(directory).catch(() => undefined)
   if (made === undefined || Date.now() - made.mtimeMs < YOUNG) return false
+  if (existsSync(failureIn(directory))) return true
   return new Promise((resolve) => {
     const socket = net.connect(socketIn(directory))
     socket.once('connect', () => {
