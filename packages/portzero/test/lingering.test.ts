@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { acquire, define, followTest } from 'portzero/shared'
 import type { SharedOptions } from 'portzero/shared'
 import { expect, onTestFinished, test } from 'vitest'
@@ -88,4 +90,21 @@ test('what one test is known to have asked is not said to be of all', async () =
   expect((await failure(others[1]!())).message).toMatch(
     /^Tests that ran at the same time \("one", "two"\) ended while .* GET \/holds\?together/,
   )
+})
+
+test("Node's own fetch is loaded before a test can ask with it", async () => {
+  const program = `
+    import { acquire, define } from 'portzero/shared'
+    const isLoaded = () => Symbol.for('undici.globalDispatcher.1') in globalThis
+    const loaded = [isLoaded()]
+    const { release } = await acquire(define((_request, _response) => {}), { slot: 0, workerId: '1' })
+    loaded.push(isLoaded())
+    await release()
+    console.log(loaded.join(' '))
+  `
+  const args = ['--input-type=module', '--eval', program]
+  const { stdout } = await promisify(execFile)(process.execPath, args, {
+    cwd: import.meta.dirname,
+  })
+  expect(stdout).toBe('false true\n')
 })
