@@ -178,8 +178,9 @@ export async function acquire(definition: Definition, place: Place): Promise<Lea
 
 /**
  * Follows one test, for the servers that are defined so and run: call it when the test begins, and what it resolves to when the test
- * has ended; `key` is what the runner knows this test by. Both reject with `SERVER_DIED` if the server has ended by itself, the first unless the option `restart` says otherwise; and
- * the second with `LINGERING` if the option `lingering` says so.
+ * has ended; `key` is what the runner knows this test by. Both reject with `SERVER_DIED` if the server has ended by itself, the first
+ * unless the option `restart` says otherwise; and the second with `LINGERING` if the option `lingering` says so. A test that is followed for
+ * several has ended when the last of them is told, which then rejects for all.
  */
 export async function followTest(
   definition: Definition,
