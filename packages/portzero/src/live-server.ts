@@ -13,6 +13,7 @@ import { AFTERWARDS } from './shutdown.ts'
 import type { OwnClient } from './shutdown.ts'
 import { TURNS, turns } from './turns.ts'
 import type {
+  Blocker,
   CloseOptions,
   CloseReport,
   Exit,
@@ -21,6 +22,9 @@ import type {
   LiveServer,
   RestartOptions,
 } from './types.ts'
+
+/** How long the life that a restart has not ended may take to be ended by force, in ms. */
+const FORCE = 1_000
 
 /** The one implementation of {@link LiveServer}: what stays the same over all lives of its app. */
 export class Live implements LiveServer {
@@ -37,6 +41,8 @@ export class Live implements LiveServer {
   #ended: Promise<CloseReport> | undefined
   #test: string | undefined
   #restarting: Promise<CloseReport> | undefined
+  /** True once a closing has given up waiting for a restart, which begins nothing more then. */
+  #isLeftBehind = false
   #closing: Promise<CloseReport> | undefined
 
   /** `rebuild` begins another life on the same port. */
@@ -187,15 +193,22 @@ export class Live implements LiveServer {
     const isOver = await settlesWithin(restarting, grace + AFTERWARDS)
     clearTimeout(cut)
     if (!isOver) {
-      // Whatever it still begins ends at once.
-      void restarting.then(() => this.#end(0, client)).catch(() => {})
+      this.#isLeftBehind = true
       const ageMs = performance.now() - startedAt
-      return reportOf([{ kind: 'hook', method: 'restart', path: '', ageMs }], startedAt)
+      // The life that it had ends now, if it has not. Whatever it is about to begin ends at once.
+      const ended = this.#end(0, client).catch(() => undefined)
+      void restarting.then(() => this.#end(0, client)).catch(() => {})
+      const last = (await settlesWithin(ended, FORCE)) ? await ended : undefined
+      const blockers: Blocker[] = [
+        ...(last?.blockers ?? []),
+        { kind: 'hook', method: 'restart', path: '', ageMs },
+      ]
+      return reportOf(blockers, startedAt, killedOf(last))
     }
     const before = isCut ? await restarting : undefined
-    const { outcome, blockers } = await this.#end(left(), client)
+    const last = await this.#end(left(), client)
     const lost = before?.blockers ?? []
-    return reportOf([...lost, ...blockers], startedAt, outcome === 'killed' ? outcome : undefined)
+    return reportOf([...lost, ...last.blockers], startedAt, killedOf(last))
   }
 
   #live(life: Life): void {
@@ -224,6 +237,7 @@ export class Live implements LiveServer {
     const report = await stopped
     // A client of this process hears by then that its connections have ended, and asks on another.
     await turns(TURNS)
+    if (this.#isLeftBehind) throw closed(this.url)
     try {
       if (app === 'keep') await life.resume()
       else this.#live(await this.#rebuild())
@@ -245,6 +259,11 @@ function planned<T>(): [promise: Promise<T>, begin: (work: Promise<T>) => void] 
   let begin: (work: Promise<T>) => void = () => {}
   const promise = new Promise<T>((resolve) => (begin = resolve))
   return [promise, begin]
+}
+
+/** What a report that takes up another one says of its outcome. */
+function killedOf(report: CloseReport | undefined): 'killed' | undefined {
+  return report?.outcome === 'killed' ? 'killed' : undefined
 }
 
 function closed(url: string): PortzeroError {

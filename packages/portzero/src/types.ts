@@ -219,7 +219,7 @@ export interface LiveServer extends AsyncDisposable {
    * Goes down and comes up again on the same port: closes as `close()` does, and listens anew. With `app: 'keep'` (the default)
    * the app and its state stay, and no close hook runs; with `'rebuild'` its hooks run, and the target is loaded and built anew.
    * Rejects with `PORT_IN_USE` if somebody took the port meanwhile; the server is closed then. Rejects with `SERVER_DIED` if an app that
-   * is to be kept has died.
+   * is to be kept has died, or is blocked: it is killed after the grace then.
    */
   restart(options?: RestartOptions): Promise<CloseReport>
   /**

@@ -456,6 +456,51 @@ test('a thread or process that dies while it is restarted says so', async () => 
   }
 })
 
+describe.each(['thread', 'process'] as const)(
+  'a %s that blocks while it is restarted',
+  (isolation) => {
+    async function blocked(grace: number): Promise<LiveServer> {
+      const server = await serve(app, { isolation, grace })
+      onTestFinished(() => void server.close())
+      void failure(server.fetch('/spin?ms=20000'))
+      await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+      return server
+    }
+
+    test('is killed, and can be built anew', async () => {
+      const server = await blocked(100)
+      expect((await failure(server.restart())).code).toBe('SERVER_DIED')
+      await server.restart({ app: 'rebuild' })
+      expect(await hello(server)).toMatchObject({ answered: 1 })
+    })
+
+    test('is gone when a close() that comes meanwhile is over', async () => {
+      const server = await blocked(100)
+      const { pid } = server
+      const restarting = failure(server.restart({ grace: 10_000 }))
+      const report = await server.close()
+      expect(report).toMatchObject({
+        outcome: 'killed',
+        blockers: [{ path: '/spin?ms=20000' }, { kind: 'hook', method: 'restart' }],
+      })
+      expect(report.durationMs).toBeLessThan(5_000)
+      expect(pid !== undefined && isAlive(pid)).toBe(false)
+      expect((await restarting).code).toBe('SERVER_DIED')
+    })
+  },
+)
+
+test('what is cut off before an app is built anew is named by a close() that leaves that behind', async () => {
+  const server = await serve(app, { isolation: 'process' })
+  const cut = failure(server.fetch('/never'))
+  await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+  const restarting = server.restart({ app: 'rebuild', grace: 20_000 })
+  await vi.waitFor(async () => expect(await answers(server.port)).toBe(false))
+  const { blockers } = await server.close({ grace: 0 })
+  expect(blockers).toMatchObject([{ path: '/never' }, { kind: 'hook', method: 'restart' }])
+  await Promise.allSettled([cut, restarting])
+})
+
 test.each([
   ['as systemd hands it over', { command: ['python3', 'by-socket.py'], cwd }],
   ['as a descriptor', { command: `NODE_OPTIONS= node -e "${SERVES_FD}" {fd}`, cwd }],

@@ -88,6 +88,7 @@ export class RemoteLife implements Life {
   readonly client: Client
   readonly #host: Host
   readonly #line: Line | undefined
+  readonly #startTimeout: number
   /** Set when it has ended without being told to. */
   #exit: Exit | undefined
   /** How it has ended, in whatever way. */
@@ -97,10 +98,11 @@ export class RemoteLife implements Life {
   private constructor(
     host: Host,
     { port, url, http2, ca, line }: Started,
-    { advertise }: Settings,
+    { advertise, startTimeout }: Settings,
   ) {
     this.#host = host
     this.#line = line
+    this.#startTimeout = startTimeout
     this.port = port
     this.url = url
     this.publicUrl = publicUrlOf(url, advertise)
@@ -225,21 +227,23 @@ export class RemoteLife implements Life {
     return reportOf(blockers, startedAt)
   }
 
-  pause(grace: number): Promise<CloseReport> {
+  async pause(grace: number): Promise<CloseReport> {
     if (this.#line === undefined) throw unsupported(this.#host, "restart({ app: 'keep' })")
-    return this.#unlessDead(this.#close('pause', grace))
+    return this.#obeyed(this.#close('pause', grace), grace + LATE)
   }
 
   async resume(): Promise<void> {
-    await this.#unlessDead(this.#line?.ask({ type: 'resume' }))
+    await this.#obeyed(Promise.resolve(this.#line?.ask({ type: 'resume' })), this.#startTimeout)
   }
 
-  /** Rejects with `SERVER_DIED` if it ends before there is an answer: then none will come. */
-  #unlessDead<T>(answer: T | PromiseLike<T>): Promise<T> {
+  /** Rejects with `SERVER_DIED` if it ends before there is an answer. One that gives none within `ms` is blocked, and is killed. */
+  async #obeyed<T>(answer: Promise<T>, ms: number): Promise<T> {
     const death = this.#host.exited.then((exit) => {
       throw died(this.#host, this.url, exit)
     })
-    return Promise.race([answer, death])
+    const answerOrDeath = Promise.race([answer, death])
+    if (!(await settlesWithin(answerOrDeath, ms))) await this.#host.stop(0)
+    return answerOrDeath
   }
 
   async #watch(): Promise<void> {
