@@ -1,4 +1,4 @@
-import type { CloseReport, Exit, InFlight, RestartOptions } from './types.ts'
+import type { Blocker, CloseReport, Exit, InFlight, RestartOptions } from './types.ts'
 import type { Settings } from './options.ts'
 
 /** What an owner tells the thread or process that runs its app, first of all. */
@@ -50,6 +50,8 @@ export type Report =
   | { readonly type: 'done'; readonly id: number; readonly result?: CloseReport | undefined }
   | { readonly type: 'refused'; readonly id: number; readonly error: WireError }
   | { readonly type: 'inFlight'; readonly inFlight: readonly InFlight[] }
+  /** While closing: nothing is in flight any more, and close hooks begin. */
+  | { readonly type: 'drained'; readonly cut: readonly Blocker[] }
 
 /** What is told besides of a server that a holder holds. */
 export interface HeldFacts extends Whereabouts {

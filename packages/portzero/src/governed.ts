@@ -1,7 +1,7 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import type { Channel, HeldOrder, News, Order, Report, StartOrder } from './channel.ts'
 import type { OwnClient } from './shutdown.ts'
-import type { CloseReport, InFlight } from './types.ts'
+import type { Blocker, CloseReport, InFlight } from './types.ts'
 import { TURNS, turns } from './turns.ts'
 import { toWire } from './wire-error.ts'
 
@@ -11,7 +11,12 @@ export interface Governed {
   inFlight(): InFlight[]
   idle(): Promise<void>
   cut(): void
-  end(grace: number, client: OwnClient): Promise<CloseReport>
+  /** `drained` is told what was cut off before close hooks run, which may end all this. */
+  end(
+    grace: number,
+    client: OwnClient,
+    drained: (cut: readonly Blocker[]) => void,
+  ): Promise<CloseReport>
   // A server that many use is restarted as a whole.
   pause?(grace: number, client: OwnClient): Promise<CloseReport>
   resume?(): Promise<void>
@@ -125,7 +130,9 @@ export class Governor {
   async #act(server: Governed, order: Answered): Promise<CloseReport | undefined> {
     switch (order.type) {
       case 'end':
-        return server.end(order.grace, clientOn(order.ports))
+        return server.end(order.grace, clientOn(order.ports), (cut) =>
+          this.#channel.send({ type: 'drained', cut }),
+        )
       case 'pause':
         return server.pause?.(order.grace, clientOn(order.ports))
       case 'resume':

@@ -59,6 +59,10 @@ export function reportOf(
   return { outcome, durationMs: performance.now() - startedAt, blockers }
 }
 
+export function asBlocker({ bytesSent: _bytesSent, ...blocker }: InFlight): Blocker {
+  return blocker
+}
+
 /** The URL under which a bound address is reached. */
 export function urlOf(isEncrypted: boolean, host: string, port: number): string {
   const address = reachable(host)

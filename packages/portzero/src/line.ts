@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Channel, HeldOrder, News, Order, Report } from './channel.ts'
-import type { CloseReport, InFlight } from './types.ts'
+import { asBlocker } from './life.ts'
+import type { Blocker, CloseReport, InFlight } from './types.ts'
 import { fromWire } from './wire-error.ts'
 
 /** What is told of a server that listens. */
@@ -33,6 +34,9 @@ export class Line {
   #inFlight: readonly InFlight[] = []
   #toldAt = 0
   #onChanged: (() => void)[] = []
+  #cut: readonly Blocker[] = []
+  /** When close hooks began to run. */
+  #drainedAt: number | undefined
 
   constructor(channel: Channel<Order | HeldOrder, Report | News>, listeners: Listeners = {}) {
     this.#channel = channel
@@ -82,6 +86,14 @@ export class Line {
     return new Promise((resolve) => this.#onChanged.push(resolve))
   }
 
+  /** What is in the way of a closing that has not come to its end, as far as it was told. */
+  inItsWay(): Blocker[] {
+    const inFlight = this.inFlight().map(asBlocker)
+    if (this.#drainedAt === undefined) return inFlight
+    const ageMs = performance.now() - this.#drainedAt
+    return [...this.#cut, ...inFlight, { kind: 'hook', method: 'close', path: '', ageMs }]
+  }
+
   #take(report: Exclude<Report | News, { type: 'started' | 'failed' }>): void {
     switch (report.type) {
       case 'inFlight':
@@ -89,6 +101,10 @@ export class Line {
         this.#toldAt = performance.now()
         this.#listeners.changed?.()
         for (const look of this.#onChanged.splice(0)) look()
+        return
+      case 'drained':
+        this.#cut = report.cut
+        this.#drainedAt = performance.now()
         return
       case 'done':
         return this.#answer(report.id)?.resolve(report.result)

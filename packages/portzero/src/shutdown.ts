@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import type { Client } from './client.ts'
 import type { Connections } from './connections.ts'
 import { settlesWithin } from './deadline.ts'
+import { asBlocker } from './life.ts'
 import type { BoundSocket } from './socket.ts'
 import { turns } from './turns.ts'
 import type { Blocker } from './types.ts'
@@ -54,7 +55,7 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
     connections.cut()
     if (!(await settlesWithin(drained, left() + AFTERWARDS))) connections.forget()
   }
-  return connections.lost.map(({ bytesSent: _bytesSent, ...blocker }) => blocker)
+  return connections.lost.map(asBlocker)
 }
 
 /** Lets arrive what clients have sent by now: a connection in the kernel's queue would be refused with its request. */

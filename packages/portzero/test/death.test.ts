@@ -102,3 +102,31 @@ test('a request that blocks at once is named', async () => {
   })
   expect(await cut).toBeInstanceOf(Error)
 })
+
+test.each(['thread', 'process'] as const)(
+  'what was cut off is named also where a close hook ends the %s, which is named too',
+  async (isolation) => {
+    const exits = new URL('../../../fixtures/misbehaving/exits-in-a-close-hook.js', import.meta.url)
+    const server = await serve(exits, { isolation, grace: 50 })
+    const cut = failure(server.fetch('/held'))
+    await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+    expect(await server.close()).toMatchObject({
+      outcome: 'killed',
+      blockers: [
+        { kind: 'request', path: '/held' },
+        { kind: 'hook', method: 'close' },
+      ],
+    })
+    expect(await cut).toBeInstanceOf(Error)
+  },
+)
+
+test('what is in flight is named also where the process is killed while it is closed', async () => {
+  const server = await serve(target, { isolation: 'process', grace: 20_000 })
+  const cut = failure(server.fetch('/never'))
+  await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+  const closing = server.close()
+  process.kill(server.pid as number, 'SIGKILL')
+  expect(await closing).toMatchObject({ outcome: 'killed', blockers: [{ path: '/never' }] })
+  expect(await cut).toBeInstanceOf(Error)
+})

@@ -128,8 +128,12 @@ export class InlineLife implements Life {
   }
 
   /** `client` is whose connections end by themselves: its own one, or that of the process that this one belongs to. */
-  end(grace: number, client: OwnClient = this.#client): Promise<CloseReport> {
-    return this.#end(grace, grace, client)
+  end(
+    grace: number,
+    client: OwnClient = this.#client,
+    drained?: (cut: readonly Blocker[]) => void,
+  ): Promise<CloseReport> {
+    return this.#end(grace, grace, client, drained)
   }
 
   async pause(grace: number, client: OwnClient = this.#client): Promise<CloseReport> {
@@ -175,11 +179,17 @@ export class InlineLife implements Life {
     }
   }
 
-  async #end(grace: number, graceOfHooks: number, client: OwnClient): Promise<CloseReport> {
+  async #end(
+    grace: number,
+    graceOfHooks: number,
+    client: OwnClient,
+    drained?: (cut: readonly Blocker[]) => void,
+  ): Promise<CloseReport> {
     const startedAt = performance.now()
     this.#ending = true
     this.#abort?.abort(closing(this.url))
     const blockers: Blocker[] = await stopServing(this.#serving(client), grace)
+    drained?.(blockers)
     // The app first: its hooks may still use what the factory opened. What is left of it last: a hook may be what closes its server.
     const hooks = [
       { name: 'close', run: () => this.#runtime.closeApp() },

@@ -4,7 +4,7 @@ import type { Channel, Order, Report } from '../channel.ts'
 import { Client } from '../client.ts'
 import { settlesWithin } from '../deadline.ts'
 import { PortzeroError } from '../errors.ts'
-import { reportOf, urlOf } from '../life.ts'
+import { asBlocker, reportOf, urlOf } from '../life.ts'
 import type { Life } from '../life.ts'
 import { Line } from '../line.ts'
 import type { Told } from '../line.ts'
@@ -202,6 +202,7 @@ export class RemoteLife implements Life {
     const startedAt = performance.now()
     const left = (): number => Math.max(0, grace - (performance.now() - startedAt))
     this.#ending = true
+    const wasDead = this.#exit !== undefined
     let closed: CloseReport | undefined
     let failure: Error | undefined
     const closing = this.#close('end', grace, other).then(
@@ -215,7 +216,8 @@ export class RemoteLife implements Life {
     // It has not been asked to end yet.
     if (isOpen && this.#end !== undefined) this.#exit = this.#end
     const hasDied = this.#exit !== undefined
-    const inItsWay = isOpen && !hasDied ? this.inFlight().map(asBlocker) : []
+    const found = (): Blocker[] => this.#line?.inItsWay() ?? this.client.inFlight().map(asBlocker)
+    const inItsWay = isOpen && !wasDead ? found() : []
     if (!isOpen) this.#line?.send({ type: 'exit' })
     // One that is governed and does not obey is blocked.
     const isBlocked = isOpen && isGoverned && !hasDied
@@ -372,8 +374,4 @@ function hint({ output }: Host): string {
   const said = output.lines.join('\n')
   const cause = CAUSES.find(([pattern]) => pattern.test(said))
   return cause === undefined ? '' : ` ${cause[1]}`
-}
-
-function asBlocker({ bytesSent: _bytesSent, ...blocker }: InFlight): Blocker {
-  return blocker
 }
