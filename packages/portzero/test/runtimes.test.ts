@@ -316,6 +316,15 @@ describe.each(runtimes.filter(({ apart }) => apart))('$name', (runtime) => {
     await server.idle()
   })
 
+  test('has not ended by itself when it is closed', async () => {
+    const server = await start()
+    let hasExited = false
+    void server.exited.then(() => (hasExited = true))
+    await server.close()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(hasExited).toBe(false)
+  })
+
   test('is ended by force when it blocks, in little more than the grace', async () => {
     const server = await start({ grace: 200 })
     await hello(server)

@@ -141,7 +141,6 @@ function deathIn(servers: Servers): Promise<Error> {
   return Promise.race(
     servers.map(async ({ name, server }) => {
       await server.exited
-      // It was closed.
       if (server.died === undefined) return never
       const { code, message } = server.died
       return new PortzeroError(code, servers.length === 1 ? message : `${name}: ${message}`)

@@ -86,6 +86,7 @@ export class RemoteLife implements Life {
   readonly http2: boolean
   readonly ca: string | undefined
   readonly client: Client
+  readonly exited: Promise<Exit>
   readonly #host: Host
   readonly #line: Line | undefined
   readonly #startTimeout: number
@@ -94,6 +95,8 @@ export class RemoteLife implements Life {
   /** How it has ended, in whatever way. */
   #end: Exit | undefined
   #ending = false
+  /** Resolves `exited`. */
+  #tellExit: (exit: Exit) => void = () => {}
 
   private constructor(
     host: Host,
@@ -109,6 +112,7 @@ export class RemoteLife implements Life {
     this.http2 = http2
     this.ca = ca
     this.client = new Client(this)
+    this.exited = new Promise((resolve) => (this.#tellExit = resolve))
     void this.#watch()
   }
 
@@ -151,10 +155,6 @@ export class RemoteLife implements Life {
 
   get output(): readonly string[] {
     return this.#host.output.lines
-  }
-
-  get exited(): Promise<Exit> {
-    return this.#host.exited
   }
 
   get died(): PortzeroError | undefined {
@@ -214,7 +214,7 @@ export class RemoteLife implements Life {
     await settlesWithin(Promise.race([closing, this.#host.exited]), grace + late)
     const isOpen = closed === undefined && failure === undefined
     // It has not been asked to end yet.
-    if (isOpen && this.#end !== undefined) this.#exit = this.#end
+    if (isOpen && this.#end !== undefined) this.#die(this.#end)
     const hasDied = this.#exit !== undefined
     const found = (): Blocker[] => this.#line?.inItsWay() ?? this.client.inFlight().map(asBlocker)
     const inItsWay = isOpen && !wasDead ? found() : []
@@ -251,7 +251,12 @@ export class RemoteLife implements Life {
   async #watch(): Promise<void> {
     const exit = await this.#host.exited
     this.#end = exit
-    if (!this.#ending) this.#exit = exit
+    if (!this.#ending) this.#die(exit)
+  }
+
+  #die(exit: Exit): void {
+    this.#exit = exit
+    this.#tellExit(exit)
   }
 
   /** Has the server closed there, while what our client has sent is answered. */
