@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { Channel, Order, Report, StartOrder } from './channel.ts'
 import { Governor } from './governed.ts'
 import { reportLoadsTo } from './load-reports.ts'
+import { ownMessages } from './own-messages.ts'
 import { InlineLife } from './runtimes/inline.ts'
 
 const governor = new Governor(channelToOwner(), {
@@ -24,15 +25,15 @@ function channelToOwner(): Channel<Report, Order> {
   if (parentPort !== null) {
     const port = parentPort
     reportLoadsTo(port)
-    return {
+    return ownMessages({
       send: (report) => port.postMessage(report),
       listen: (receive) => port.on('message', receive),
-    }
+    })
   }
   // An owner that is gone needs no server.
   process.on('disconnect', () => process.exit())
-  return {
+  return ownMessages({
     send: (report) => process.send?.(report, undefined, undefined, () => {}),
     listen: (receive) => process.on('message', receive),
-  }
+  })
 }

@@ -1,7 +1,7 @@
 import { dirname, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { MessagePort } from 'node:worker_threads'
-import type { Channel, Order, Report } from './channel.ts'
+import type { Channel } from './channel.ts'
 
 /** Is told of the path of a file that an app has loaded: once or more. */
 export type OnLoad = (file: string) => void
@@ -15,8 +15,8 @@ const FOREIGN = `${sep}node_modules${sep}`
 /** Keeps the reports of Node's loaders from whoever listens on a channel, and tells `onLoad` of the files outside of node_modules. */
 export function withoutLoads(
   onLoad: OnLoad | undefined,
-  channel: Channel<Order, Report>,
-): Channel<Order, Report> {
+  channel: Channel<object, unknown>,
+): Channel<object, unknown> {
   return {
     ...channel,
     listen: (receive) =>
@@ -37,11 +37,12 @@ export function reportLoadsTo(port: MessagePort): void {
 }
 
 /** The files that a report of Node's names; `undefined` if it is none. */
-function filesIn(message: object): string[] | undefined {
-  const report = message as { 'watch:import'?: unknown[]; 'watch:require'?: unknown[] }
+function filesIn(message: unknown): string[] | undefined {
+  const report = Object(message) as { 'watch:import'?: unknown; 'watch:require'?: unknown }
   const named = report['watch:import'] ?? report['watch:require']
+  if (!Array.isArray(named)) return undefined
   // What it did not find is among them, and what is built in.
-  return named?.flatMap((name) => {
+  return named.flatMap((name: unknown) => {
     if (typeof name !== 'string') return []
     if (name.startsWith('file:')) return [fileURLToPath(name)]
     return name.startsWith(sep) || /^[A-Za-z]:\\/.test(name) ? [name] : []

@@ -465,6 +465,23 @@ test('a thread or process that dies while it is restarted says so', async () => 
   }
 })
 
+test.each(['thread', 'process'] as const)(
+  'what an app in a %s says to its owner is not taken for a report',
+  async (isolation) => {
+    const file = join(await temporaryFolder(), 'talks.mjs')
+    await writeFile(
+      file,
+      `import { parentPort } from 'node:worker_threads'
+      const say = (message) => parentPort ? parentPort.postMessage(message) : process.send(message)
+      for (const message of [null, 'failed', { type: 'failed' }, { 'watch:import': 1 }]) say(message)
+      export default { fetch: () => (say({ type: 'failed' }), new Response('ok')) }`,
+    )
+    const server = await serve(file, { isolation })
+    expect(await (await server.fetch('/')).text()).toBe('ok')
+    expect(await server.close()).toMatchObject({ outcome: 'graceful' })
+  },
+)
+
 describe.each(['thread', 'process'] as const)(
   'a %s that blocks while it is restarted',
   (isolation) => {

@@ -1,4 +1,4 @@
-import type { Order } from '../channel.ts'
+import type { Channel, Order, Report } from '../channel.ts'
 import { settlesWithin } from '../deadline.ts'
 import { HOST } from '../files.ts'
 import { urlOf } from '../module.ts'
@@ -7,6 +7,7 @@ import { OwnedProcess } from '../owned-process.ts'
 import { FIRST } from '../handed-over.ts'
 import { REPORTING, withoutLoads } from '../load-reports.ts'
 import type { OnLoad } from '../load-reports.ts'
+import { ownMessages } from '../own-messages.ts'
 import { bindFor } from '../start.ts'
 import type { Start } from '../start.ts'
 import { withLoader } from '../typescript-loader.ts'
@@ -47,27 +48,32 @@ async function begin(
   })
   socket.close()
   const owned = await spawned
-  tell(owned, {
+  const channel = channelTo(owned, observer?.loaded)
+  channel.send({
     type: 'start',
     location: url.href,
     settings: { ...settings, port: socket.port },
     fd: FIRST.socket,
   })
-  return RemoteLife.begin(hostOf(owned, observer?.loaded), { ...settings, ready, observer }, start)
+  return RemoteLife.begin(hostOf(owned, channel), { ...settings, ready, observer }, start)
 }
 
-function tell({ child }: OwnedProcess, order: Order): void {
-  if (child.connected) child.send(order, undefined, undefined, () => {})
-}
-
-function hostOf(owned: OwnedProcess, onLoad: OnLoad | undefined): Host {
-  const { child, exited } = owned
-  return {
-    ...ownedHost(owned),
-    channel: withoutLoads(onLoad, {
-      send: (order) => tell(owned, order),
+function channelTo({ child }: OwnedProcess, onLoad: OnLoad | undefined): Channel<Order, Report> {
+  return ownMessages(
+    withoutLoads(onLoad, {
+      send: (order) => {
+        if (child.connected) child.send(order, undefined, undefined, () => {})
+      },
       listen: (receive) => child.on('message', receive),
     }),
+  )
+}
+
+function hostOf(owned: OwnedProcess, channel: Channel<Order, Report>): Host {
+  const { exited } = owned
+  return {
+    ...ownedHost(owned),
+    channel,
     stop: async (grace) => {
       // It ends by itself when it is told to, and writes what it has to write at its end.
       const ended = grace > 0 && (await settlesWithin(exited, grace))

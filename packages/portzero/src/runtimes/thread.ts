@@ -10,6 +10,7 @@ import { Output } from '../output.ts'
 import type { Exit } from '../types.ts'
 import { REPORTING, withoutLoads } from '../load-reports.ts'
 import type { OnLoad } from '../load-reports.ts'
+import { ownMessages } from '../own-messages.ts'
 import { withLoader } from '../typescript-loader.ts'
 import type { Loader } from '../typescript-loader.ts'
 import { RemoteLife } from './remote.ts'
@@ -62,11 +63,13 @@ function hostOf(worker: Worker, onLoad: OnLoad | undefined): Host {
     threadId: worker.threadId,
     output,
     exited,
-    channel: withoutLoads(onLoad, {
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-      send: (order) => worker.postMessage(order),
-      listen: (receive) => worker.on('message', receive),
-    }),
+    channel: ownMessages(
+      withoutLoads(onLoad, {
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+        send: (order) => worker.postMessage(order),
+        listen: (receive) => worker.on('message', receive),
+      }),
+    ),
     stop: async (grace) => {
       const ended = grace > 0 && (await settlesWithin(exited, grace))
       await worker.terminate()

@@ -1,0 +1,18 @@
+import type { Channel } from './channel.ts'
+
+/** Marks a message as one of ours. */
+const MARK = 'portzero'
+
+/** A channel that an app has too, for messages of its own: ours are marked, and all others are ignored. */
+export function ownMessages<Sent, Received>(
+  shared: Channel<object, unknown>,
+): Channel<Sent, Received> {
+  return {
+    send: (message) => shared.send({ [MARK]: message }),
+    listen: (receive) =>
+      shared.listen((message) => {
+        if (typeof message !== 'object' || message === null || !(MARK in message)) return
+        receive(message[MARK] as Received)
+      }),
+  }
+}
