@@ -118,10 +118,12 @@ export class Client {
     return this.#pending.size === 0 ? undefined : this.#connected()
   }
 
-  /** Resolves when what it was asked to send has found a connection, or after so many ms. */
-  async sent(ms: number): Promise<void> {
+  /** The same, or after so many ms those that it has by then. */
+  async sent(ms: number): Promise<Iterable<number>> {
     const sending = this.sending()
-    if (sending !== undefined) await settlesWithin(sending, ms)
+    if (sending === undefined) return []
+    await settlesWithin(sending, ms)
+    return this.#ports
   }
 
   /** Closes idle connections; those in use close when they are done. Resolves when all are. */

@@ -150,6 +150,22 @@ test('stops also while its app is blocked', async () => {
   expect((await blocked).code).toBe('SERVER_CLOSED')
 })
 
+test('stops in time also where a connection to its blocked app is being encrypted', async () => {
+  const server = await begin(write('app.mjs', APP), { name: 'api', https: true })
+  const blocked = failure(server.fetch('/blocks'))
+  await until(
+    () => server.inFlight().length === 1,
+    () => server.inFlight(),
+  )
+  const connecting = failure(server.fetch('/'))
+  const startedAt = performance.now()
+  expect(await server.stop({ grace: 100 })).toMatchObject({ outcome: 'killed' })
+  expect(performance.now() - startedAt).toBeLessThan(5_000)
+  for (const error of await Promise.all([blocked, connecting])) {
+    expect(error.code).toBe('SERVER_CLOSED')
+  }
+})
+
 test('stops once, however many ask for it', async () => {
   const server = await begin(write('app.mjs', APP), { name: 'api' })
   const others = await Promise.all([join('api'), join('api')])

@@ -227,9 +227,7 @@ export class Connected implements ConnectedServer {
     const startedAt = performance.now()
     const client = this.#client
     client.stop()
-    const sending = client.sending()
-    if (sending !== undefined) await settlesWithin(sending, grace)
-    const ports = sending === undefined ? [] : [...(await sending)]
+    const ports = [...(await client.sent(grace))]
     const ended = this.#connection.ask({ type: 'end', grace, ports })
     void client.close()
     const inTime = await settlesWithin(ended, grace + STUBBORN)

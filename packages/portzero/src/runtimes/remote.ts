@@ -263,9 +263,7 @@ export class RemoteLife implements Life {
   async #close(type: 'end' | 'pause', grace: number, other?: OwnClient): Promise<CloseReport> {
     const { client } = this
     if (type === 'end') client.stop()
-    const sending = client.sending()
-    if (sending !== undefined) await settlesWithin(sending, grace)
-    const ports = [...((await sending) ?? []), ...((await other?.sending()) ?? [])]
+    const ports = [...(await client.sent(grace)), ...((await other?.sending()) ?? [])]
     const closed = this.#line?.ask({ type, grace, ports })
     const answered = type === 'end' ? client.close() : undefined
     if (closed !== undefined) return (await closed) ?? GRACEFUL
