@@ -6,6 +6,7 @@ import { readFileSync, symlinkSync } from 'node:fs'
 import path from 'node:path'
 import { platform } from 'node:process'
 import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
 import { connect, list, start } from 'portzero'
@@ -316,6 +317,22 @@ test('may be a program, with an environment, in this working directory', async (
   )
   expect(await (await server.fetch('/')).text()).toBe(`hello ${process.cwd()}`)
   expect(await server.stop()).toMatchObject({ outcome: 'graceful' })
+})
+
+test('that is a program which knows nothing of closing answers within the grace what it was asked here', async () => {
+  const cwd = fileURLToPath(new URL('../../../fixtures/apps/contract/', import.meta.url))
+  const target = { command: 'sh by-port.sh {port} {host}', cwd }
+  const server = await begin(target, { name: 'api' })
+  const answer = server.fetch('/wait?ms=200').then((response) => response.text())
+  expect(await server.stop({ grace: 20_000 })).toMatchObject({ outcome: 'graceful', blockers: [] })
+  expect(await answer).toBe('done')
+  const other = await begin(target, { name: 'api' })
+  const cut = failure(other.fetch('/never'))
+  expect(await other.stop({ grace: 100 })).toMatchObject({
+    outcome: 'forced',
+    blockers: [{ kind: 'request', path: '/never' }],
+  })
+  expect((await cut).code).toBe('SERVER_CLOSED')
 })
 
 test('may run in a thread of its holder, and speak HTTPS', async () => {

@@ -9,6 +9,7 @@ import { PortzeroError } from '../errors.ts'
 import { HolderConnection } from './holder-connection.ts'
 import type { Heard } from './holder-connection.ts'
 import { idleWithin } from '../idle.ts'
+import { asBlocker, reportOf } from '../life.ts'
 import type { Told } from '../line.ts'
 import { checkCloseOptions, checkRestartOptions } from '../options.ts'
 import { isAlive } from './process-identity.ts'
@@ -225,17 +226,24 @@ export class Connected implements ConnectedServer {
     if (this.#isLetGo) throw closed(this.name, this.url)
     if (this.#over !== undefined) throw this.#over
     const startedAt = performance.now()
+    const left = (): number => Math.max(0, grace - (performance.now() - startedAt))
     const client = this.#client
     client.stop()
     const ports = [...(await client.sent(grace))]
-    const ended = this.#connection.ask({ type: 'end', grace, ports })
+    if (!this.#facts.finishesRequests) await settlesWithin(client.close(), left())
+    const inItsWay = this.#facts.finishesRequests ? [] : client.inFlight().map(asBlocker)
+    const ended = this.#connection.ask({ type: 'end', grace: left(), ports })
     void client.close()
-    const inTime = await settlesWithin(ended, grace + STUBBORN)
+    const inTime = await settlesWithin(ended, left() + STUBBORN)
     await this.#seeOff()
     await client.destroy()
-    if (inTime) return (await ended) ?? GRACEFUL
-    ended.catch(() => {})
-    return { outcome: 'killed', durationMs: performance.now() - startedAt, blockers: [] }
+    if (!inTime) {
+      ended.catch(() => {})
+      return reportOf(inItsWay, startedAt, 'killed')
+    }
+    const { outcome, blockers } = (await ended) ?? GRACEFUL
+    const all = [...inItsWay, ...blockers]
+    return reportOf(all, startedAt, outcome === 'killed' ? outcome : undefined)
   }
 
   /** The holder ends by itself when all is said; one that does not is killed, and what it holds with it. */

@@ -193,7 +193,7 @@ export class HeldServer {
   #introduce(governor: Governor): void {
     const live = this.#live
     if (live === undefined) return
-    const { url: publicUrl, boundUrl, port, ca, http2, host, pid, threadId, isGoverned } = live
+    const { url: publicUrl, boundUrl, port, ca, http2, host, pid, threadId } = live
     const { grace = DEFAULTS.grace } = this.#spec.options
     const held: HeldFacts = {
       publicUrl,
@@ -201,7 +201,8 @@ export class HeldServer {
       grace,
       pid,
       threadId,
-      isGoverned,
+      isGoverned: live.isGoverned,
+      finishesRequests: live.finishesRequests,
       death: this.#death,
     }
     governor.started(this.#governed(live), { url: boundUrl, port, ca, http2, held })

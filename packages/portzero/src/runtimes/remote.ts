@@ -153,6 +153,10 @@ export class RemoteLife implements Life {
     return this.#line !== undefined
   }
 
+  get finishesRequests(): boolean {
+    return this.isGoverned || this.#host.finishesRequests === true
+  }
+
   get output(): readonly string[] {
     return this.#host.output.lines
   }
@@ -268,7 +272,7 @@ export class RemoteLife implements Life {
     const answered = type === 'end' ? client.close() : undefined
     if (closed !== undefined) return (await closed) ?? GRACEFUL
     // A program that ends at once when it is asked to is asked when it has answered our client.
-    if (!this.#host.finishesRequests) await answered
+    if (!this.finishesRequests) await answered
     return GRACEFUL
   }
 
