@@ -465,6 +465,18 @@ test('a thread or process that dies while it is restarted says so', async () => 
   }
 })
 
+test('a thread that cannot be ended is not waited for without end', async () => {
+  const waits = new URL('../../misbehaving/waits-in-a-native-call.js', folder)
+  const server = await serve(waits, { isolation: 'thread', grace: 50 })
+  const cut = failure(server.fetch('/'))
+  await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+  const error = await failure(server.close())
+  expect(error.message).toMatch(/Cannot end thread \d+: it is in a native call/)
+  expect((await cut).code).toBe('SERVER_CLOSED')
+  // It ends as soon as it can.
+  await vi.waitFor(async () => expect(await answers(server.port)).toBe(false), 10_000)
+})
+
 test.each(['thread', 'process'] as const)(
   'what an app in a %s says to its owner is not taken for a report',
   async (isolation) => {

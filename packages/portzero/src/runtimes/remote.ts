@@ -32,7 +32,10 @@ export interface Host {
   readonly listening?: Promise<void> | undefined
   /** True of a program that lets requests in flight finish when it is asked to end. */
   readonly finishesRequests?: boolean
-  /** Asks it to end, gives it `grace` ms, and then ends it by force. Resolves when nothing of it is left. */
+  /**
+   * Asks it to end, gives it `grace` ms, and then ends it by force. Resolves when nothing of it is left.
+   * Rejects if it cannot be ended.
+   */
   stop(grace: number): Promise<Stopped>
 }
 
@@ -225,7 +228,9 @@ export class RemoteLife implements Life {
     if (!isOpen) this.#line?.send({ type: 'exit' })
     // One that is governed and does not obey is blocked.
     const isBlocked = isOpen && isGoverned && !hasDied
-    const stopped = await this.#host.stop(isBlocked ? 0 : Math.max(left(), EXIT))
+    const stopping = this.#host.stop(isBlocked ? 0 : Math.max(left(), EXIT))
+    stopping.catch(() => void this.client.destroy())
+    const stopped = await stopping
     if (failure !== undefined) throw failure
     const blockers = [...inItsWay, ...(closed?.blockers ?? []), ...(stopped.cut ?? [])]
     if (isOpen || stopped.isKilled) await this.client.destroy()

@@ -16,6 +16,9 @@ import type { Loader } from '../typescript-loader.ts'
 import { RemoteLife } from './remote.ts'
 import type { Host } from './remote.ts'
 
+/** What is terminated has to be gone after so many ms. */
+const TERMINATION = 2_000
+
 /**
  * Starts a module in a worker thread. It binds its port itself: of a socket that two threads hold, each takes some of the connections.
  */
@@ -47,6 +50,12 @@ function begin(
   return RemoteLife.begin(hostOf(worker, observer?.loaded), { ...settings, ready, observer })
 }
 
+function stuck({ threadId }: Worker): Error {
+  return new Error(
+    `Cannot end thread ${threadId}: it is in a native call, such as execFileSync(), and ends when that returns. Give such an app a process.`,
+  )
+}
+
 function hostOf(worker: Worker, onLoad: OnLoad | undefined): Host {
   const output = new Output()
   const uncaught = new PassThrough()
@@ -72,7 +81,7 @@ function hostOf(worker: Worker, onLoad: OnLoad | undefined): Host {
     ),
     stop: async (grace) => {
       const ended = grace > 0 && (await settlesWithin(exited, grace))
-      await worker.terminate()
+      if (!(await settlesWithin(worker.terminate(), TERMINATION))) throw stuck(worker)
       return { isKilled: !ended }
     },
   }
