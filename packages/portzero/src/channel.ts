@@ -18,6 +18,8 @@ export type Order =
       readonly type: 'end' | 'pause'
       readonly id: number
       readonly grace: number
+      /** When the grace began, in ms since the epoch: one that was blocked reads it late. */
+      readonly since: number
       readonly ports: number[]
     }
   | { readonly type: 'resume' | 'idle'; readonly id: number }

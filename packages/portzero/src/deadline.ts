@@ -1,6 +1,9 @@
 // Imported, here and elsewhere: a test may replace the globals by fakes, and forget to bring them back.
 import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers'
 
+/** Milliseconds since the epoch, also in a process whose tests have set the clock. */
+export const now: () => number = Date.now
+
 /** What does not come. */
 export const never: Promise<never> = new Promise(() => {})
 

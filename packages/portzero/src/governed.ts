@@ -1,5 +1,6 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import type { Channel, HeldOrder, News, Order, Report, StartOrder } from './channel.ts'
+import { now } from './deadline.ts'
 import type { OwnClient } from './shutdown.ts'
 import type { Blocker, CloseReport, InFlight } from './types.ts'
 import { TURNS, turns } from './turns.ts'
@@ -130,11 +131,11 @@ export class Governor {
   async #act(server: Governed, order: Answered): Promise<CloseReport | undefined> {
     switch (order.type) {
       case 'end':
-        return server.end(order.grace, clientOn(order.ports), (cut) =>
+        return server.end(leftOf(order), clientOn(order.ports), (cut) =>
           this.#channel.send({ type: 'drained', cut }),
         )
       case 'pause':
-        return server.pause?.(order.grace, clientOn(order.ports))
+        return server.pause?.(leftOf(order), clientOn(order.ports))
       case 'resume':
         await server.resume?.()
         return undefined
@@ -150,6 +151,11 @@ export class Governor {
         return this.#means.held?.(order)
     }
   }
+}
+
+/** What is left of the grace of an order. A clock that was put back meanwhile does not make it longer. */
+function leftOf({ grace, since }: { readonly grace: number; readonly since: number }): number {
+  return Math.max(0, grace - Math.max(0, now() - since))
 }
 
 /** The owner's client, of which this side knows the ports. The owner closes it. */

@@ -465,6 +465,48 @@ test('a thread or process that dies while it is restarted says so', async () => 
   }
 })
 
+test('an app that blocks for a part of the grace has the rest of it, and its close hooks', async () => {
+  const file = join(await temporaryFolder(), 'blocks.mjs')
+  await writeFile(
+    file,
+    `import http from 'node:http'
+    export default ({ onClose }) => {
+      onClose(() => console.log('closed'))
+      return http.createServer((request) => {
+        const end = performance.now() + Number(request.url.slice(1))
+        while (performance.now() < end);
+      })
+    }`,
+  )
+  for (const isolation of ['thread', 'process'] as const) {
+    const server = await serve(file, { isolation, grace: 1_000 })
+    const cut = [failure(server.fetch('/0'))]
+    await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+    cut.push(failure(server.fetch('/600')))
+    await vi.waitFor(() => expect(server.inFlight()).toHaveLength(2))
+    const report = await server.close()
+    expect(report).toMatchObject({
+      outcome: 'forced',
+      blockers: [{ path: '/0' }, { path: '/600' }],
+    })
+    expect(server.output).toContain('closed')
+    await Promise.all(cut)
+  }
+})
+
+test('a thread or process has its grace also where the tests have set the clock', async () => {
+  onTestFinished(() => void vi.useRealTimers())
+  for (const isolation of ['thread', 'process'] as const) {
+    const server = await serve(app, { isolation })
+    const answer = server.fetch('/wait?ms=100').then((response) => response.text())
+    await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+    vi.setSystemTime(0)
+    expect(await server.close()).toMatchObject({ outcome: 'graceful' })
+    expect(await answer).toBe('done')
+    vi.useRealTimers()
+  }
+})
+
 test('a thread that cannot be ended is not waited for without end', async () => {
   const waits = new URL('../../misbehaving/waits-in-a-native-call.js', folder)
   const server = await serve(waits, { isolation: 'thread', grace: 50 })

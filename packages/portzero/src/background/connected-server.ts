@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import type { HeldFacts, Whereabouts } from '../channel.ts'
 import { Client } from '../client.ts'
-import { settlesWithin } from '../deadline.ts'
+import { now, settlesWithin } from '../deadline.ts'
 import { send } from '../descendants.ts'
 import { PortzeroError } from '../errors.ts'
 import { HolderConnection } from './holder-connection.ts'
@@ -226,13 +226,14 @@ export class Connected implements ConnectedServer {
     if (this.#isLetGo) throw closed(this.name, this.url)
     if (this.#over !== undefined) throw this.#over
     const startedAt = performance.now()
+    const since = now()
     const left = (): number => Math.max(0, grace - (performance.now() - startedAt))
     const client = this.#client
     client.stop()
     const ports = [...(await client.sent(grace))]
     if (!this.#facts.finishesRequests) await settlesWithin(client.close(), left())
     const inItsWay = this.#facts.finishesRequests ? [] : client.inFlight().map(asBlocker)
-    const ended = this.#connection.ask({ type: 'end', grace: left(), ports })
+    const ended = this.#connection.ask({ type: 'end', grace, since, ports })
     void client.close()
     const inTime = await settlesWithin(ended, left() + STUBBORN)
     await this.#seeOff()

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { publicUrlOf } from '../advertise.ts'
 import type { Channel, Order, Report } from '../channel.ts'
 import { Client } from '../client.ts'
-import { settlesWithin } from '../deadline.ts'
+import { now, settlesWithin } from '../deadline.ts'
 import { PortzeroError } from '../errors.ts'
 import { asBlocker, reportOf, urlOf } from '../life.ts'
 import type { Life } from '../life.ts'
@@ -271,9 +271,10 @@ export class RemoteLife implements Life {
   /** Has the server closed there, while what our client has sent is answered. */
   async #close(type: 'end' | 'pause', grace: number, other?: OwnClient): Promise<CloseReport> {
     const { client } = this
+    const since = now()
     if (type === 'end') client.stop()
     const ports = [...(await client.sent(grace)), ...((await other?.sending()) ?? [])]
-    const closed = this.#line?.ask({ type, grace, ports })
+    const closed = this.#line?.ask({ type, grace, since, ports })
     const answered = type === 'end' ? client.close() : undefined
     if (closed !== undefined) return (await closed) ?? GRACEFUL
     // A program that ends at once when it is asked to is asked when it has answered our client.
