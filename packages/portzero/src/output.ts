@@ -46,13 +46,18 @@ export class Output {
    * long as it lives.
    */
   async end(): Promise<void> {
+    await this.read()
+    for (const pipe of this.#pipes) pipe.end()
+  }
+
+  /** Reads what is there. */
+  async read(): Promise<void> {
     const startedAt = performance.now()
     let seen: number
     do {
       seen = this.#received()
       await turns(2)
     } while (this.#received() > seen && performance.now() - startedAt < DRAIN)
-    for (const pipe of this.#pipes) pipe.end()
   }
 
   #received(): number {

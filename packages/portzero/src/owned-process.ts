@@ -62,7 +62,8 @@ export class OwnedProcess {
       })
     })
     this.exited = this.#ended.then(async (exit) => {
-      await this.output.end()
+      // What is asked to end with it may still write, and would break off if nobody read that.
+      await (this.#stopped === undefined ? this.output.end() : this.output.read())
       return exit
     })
   }
@@ -121,6 +122,7 @@ export class OwnedProcess {
     leave(this.pid)
     spare(this.#mark)
     await this.exited
+    await this.output.end()
     return graceful ? 'graceful' : 'killed'
   }
 

@@ -90,6 +90,19 @@ describe('stop()', () => {
     expect([owned.pid, pid].filter(isAlive)).toEqual([])
   })
 
+  test('reads to its end what a child of a shell writes while it ends', async () => {
+    const program = `console.log('ready', process.pid)
+      setInterval(() => {}, 60_000)
+      process.on('SIGTERM', () => {
+        const lines = ['asked', 'closing', 'closed']
+        setInterval(() => lines.length > 0 ? console.log(lines.shift()) : process.exit(), 30)
+      })`
+    const owned = await start({ file: '/bin/sh', args: [shell, node, '-e', program] })
+    await ready(owned)
+    expect(await owned.stop(TERM)).toBe('graceful')
+    expect(owned.output.lines.slice(-3)).toEqual(['asked', 'closing', 'closed'])
+  })
+
   test('does the same again, and has nothing to do for what has ended by itself', async () => {
     const owned = await start({ args: ['-e', ''] })
     await owned.exited
