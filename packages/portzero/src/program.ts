@@ -5,20 +5,21 @@ import { performance } from 'node:perf_hooks'
 import type { Order, Report } from './channel.ts'
 import { claim } from './claim.ts'
 import { Connections } from './connections.ts'
+import { settlesWithin } from './deadline.ts'
 import { PortzeroError } from './errors.ts'
 import { Governor } from './governed.ts'
 import type { Governed } from './governed.ts'
 import { TELL, notCaught } from './handed-over.ts'
 import type { HandedOver } from './handed-over.ts'
 import { InheritedSocket } from './inherited-socket.ts'
-import { reportOf, urlOf } from './life.ts'
+import { asBlocker, reportOf, urlOf } from './life.ts'
 import { channelOver } from './lines-channel.ts'
 import { onAnyPort, passOn, portOf } from './listen-arguments.ts'
 import { stopServing } from './shutdown.ts'
 import type { OwnClient } from './shutdown.ts'
 import { isHttp2, isNodeServer, isSecure } from './target.ts'
 import { turns } from './turns.ts'
-import type { CloseReport, InFlight, NodeServer } from './types.ts'
+import type { Blocker, CloseReport, InFlight, NodeServer } from './types.ts'
 import { toWire } from './wire-error.ts'
 
 type Listen = (this: net.Server, ...args: unknown[]) => net.Server
@@ -31,6 +32,7 @@ export function catchListen(inherited: HandedOver): void {
   const listen = net.Server.prototype.listen as Listen
   const socket = new InheritedSocket(inherited.socket, net.Server.prototype.listen)
   let governor: Governor | undefined
+  const former: Connections[] = []
   const catching: Listen = function (...args) {
     const port = portOf(args)
     const isAsked = port === inherited.port
@@ -52,7 +54,7 @@ export function catchListen(inherited: HandedOver): void {
     }
     passOn(this, args)
     governor ??= governorOn(inherited)
-    govern(this, governor, socket)
+    govern(this, governor, socket, former)
     socket.put(this)
     return this
   }
@@ -105,13 +107,21 @@ function governorOn({ channel }: HandedOver): Governor {
   })
 }
 
-function govern(server: NodeServer, governor: Governor, socket: InheritedSocket): void {
+/** `former` are the connections of the servers that this one follows; its own become one of them. */
+function govern(
+  server: NodeServer,
+  governor: Governor,
+  socket: InheritedSocket,
+  former: Connections[],
+): void {
+  const before = former.filter(({ isEmpty }) => !isEmpty)
   const connections = new Connections(governor.changed)
   connections.watch(server)
+  former.splice(0, Infinity, ...before, connections)
   server.once('listening', () => {
     const { port, address } = server.address() as net.AddressInfo
     const url = urlOf(isSecure(server), address, port)
-    governor.started(new Program(server, connections, socket), {
+    governor.started(new Program(server, connections, socket, before), {
       port,
       url,
       http2: isHttp2(server),
@@ -124,11 +134,19 @@ function govern(server: NodeServer, governor: Governor, socket: InheritedSocket)
 class Program implements Governed {
   readonly #connections: Connections
   readonly #socket: InheritedSocket
+  /** Of servers that the program has closed, and that answer what they were asked before. */
+  readonly #former: readonly Connections[]
   #isDown = false
 
-  constructor(server: NodeServer, connections: Connections, socket: InheritedSocket) {
+  constructor(
+    server: NodeServer,
+    connections: Connections,
+    socket: InheritedSocket,
+    former: readonly Connections[],
+  ) {
     this.#connections = connections
     this.#socket = socket
+    this.#former = former
     server.prependListener('connection', (connection: net.Socket) => {
       if (this.#isDown) connection.resetAndDestroy()
     })
@@ -139,15 +157,17 @@ class Program implements Governed {
   }
 
   inFlight(): InFlight[] {
-    return this.#connections.inFlight()
+    return this.#all
+      .flatMap((connections) => connections.inFlight())
+      .toSorted((a, b) => b.ageMs - a.ageMs)
   }
 
-  idle(): Promise<void> {
-    return this.#connections.idle()
+  async idle(): Promise<void> {
+    await Promise.all(this.#all.map((connections) => connections.idle()))
   }
 
   cut(): void {
-    this.#connections.reset()
+    for (const connections of this.#all) connections.reset()
   }
 
   /** It is left to the program to close its server, by its own way to end: that may fail if somebody has. */
@@ -161,10 +181,26 @@ class Program implements Governed {
     const startedAt = performance.now()
     const connections = this.#connections
     const close = (): void => void (this.#isDown = true)
-    return reportOf(await stopServing({ socket: { close }, connections, client }, grace), startedAt)
+    const blockers = await Promise.all([
+      stopServing({ socket: { close }, connections, client }, grace),
+      ...this.#former.map((one) => finish(one, grace)),
+    ])
+    return reportOf(blockers.flat(), startedAt)
   }
 
   async resume(): Promise<void> {
     this.#isDown = false
   }
+
+  get #all(): readonly Connections[] {
+    return [...this.#former, this.#connections]
+  }
+}
+
+/** Lets requests finish that a closed server was asked, and resets what is left. Returns what was cut off. */
+async function finish(connections: Connections, grace: number): Promise<Blocker[]> {
+  if (await settlesWithin(connections.idle(), grace)) return []
+  const cut = connections.inFlight().map(asBlocker)
+  connections.reset()
+  return cut
 }

@@ -95,6 +95,19 @@ test('a server that follows another one in the same program has the socket', asy
   expect(await waiting).toBe(200)
 })
 
+test('what a server was asked before another one followed it is known, and answered', async () => {
+  const server = await start('node opens-anew.js', {}, { grace: 20_000 })
+  const waiting = server.fetch('/?wait=1500').then((answer) => answer.status)
+  await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+  await (await server.fetch('/replaced')).text()
+  await vi.waitFor(async () => {
+    expect((await server.fetch('/')).headers.get('opened')).toBe('2')
+  })
+  await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/?wait=1500' }]))
+  expect(await server.close()).toMatchObject({ outcome: 'graceful', blockers: [] })
+  expect(await waiting).toBe(200)
+})
+
 test('a program that is started anew by another is followed', async () => {
   const server = await start('while true; do node crashes.js; done')
   const before = await answerOf(server)
