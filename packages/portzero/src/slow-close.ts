@@ -33,10 +33,11 @@ export function forcedClose(
   { url }: Pick<Closing, 'url'>,
   { outcome, durationMs, blockers }: CloseReport,
 ): string {
-  const how = outcome === 'killed' ? 'killed' : 'closed by force'
+  const [how, unnamed] =
+    outcome === 'killed'
+      ? ['killed', 'It did not end when it was asked to.']
+      : ['closed by force', 'An answer that was not read to its end was cut off.']
   const inItsWay =
-    blockers.length === 0
-      ? 'It did not end when it was asked to.'
-      : `In its way: ${blockers.map(inWords).join('; ')}.`
+    blockers.length === 0 ? unnamed : `In its way: ${blockers.map(inWords).join('; ')}.`
   return `${name} ${url} was ${how} after ${durationMs.toFixed(0)} ms. ${inItsWay}`
 }

@@ -332,7 +332,7 @@ export interface CloseReport {
   readonly outcome: 'graceful' | 'forced' | 'killed'
   /** Milliseconds from the call of `close()` until all was closed. */
   readonly durationMs: number
-  /** What was cut off. Empty when `graceful`. */
+  /** What was cut off. Empty when `graceful`. An answer of a program that is not Node's, which `fetch` has not read to its end, is not named. */
   readonly blockers: readonly Blocker[]
 }
 

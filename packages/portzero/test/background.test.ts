@@ -335,6 +335,15 @@ test('that is a program which knows nothing of closing answers within the grace 
   expect((await cut).code).toBe('SERVER_CLOSED')
 })
 
+test('is not closed gracefully where an answer is cut off before its end', async () => {
+  const begins = "require('http').createServer((q, r) => r.write('begun')).listen(process.argv[1])"
+  const target = { command: `NODE_OPTIONS= node -e "${begins}" {port}` }
+  const server = await begin(target, { name: 'api' })
+  const body = failure((await server.fetch('/')).text())
+  expect(await server.stop({ grace: 100 })).toMatchObject({ outcome: 'forced' })
+  expect(await body).toBeInstanceOf(Error)
+})
+
 test('may run in a thread of its holder, and speak HTTPS', async () => {
   const server = await begin(write('app.mjs', APP), {
     name: 'api',

@@ -581,6 +581,17 @@ test('what is cut off before an app is built anew is named by a close() that lea
   await Promise.allSettled([cut, restarting])
 })
 
+test('an answer of another program that is cut off before its end does not count as finished', async () => {
+  const begins = "require('http').createServer((q, r) => r.write('begun')).listen(process.argv[1])"
+  const server = await serve(
+    { command: `NODE_OPTIONS= node -e "${begins}" {port}` },
+    { grace: 100 },
+  )
+  const body = failure((await server.fetch('/')).text())
+  expect(await server.close()).toMatchObject({ outcome: 'forced', blockers: [] })
+  expect(await body).toBeInstanceOf(Error)
+})
+
 test.each([
   ['as systemd hands it over', { command: ['python3', 'by-socket.py'], cwd }],
   ['as a descriptor', { command: `NODE_OPTIONS= node -e "${SERVES_FD}" {fd}`, cwd }],

@@ -229,10 +229,11 @@ export class Connected implements ConnectedServer {
     const since = now()
     const left = (): number => Math.max(0, grace - (performance.now() - startedAt))
     const client = this.#client
+    const { finishesRequests } = this.#facts
     client.stop()
     const ports = [...(await client.sent(grace))]
-    if (!this.#facts.finishesRequests) await settlesWithin(client.close(), left())
-    const inItsWay = this.#facts.finishesRequests ? [] : client.inFlight().map(asBlocker)
+    const isAnswered = finishesRequests || (await settlesWithin(client.close(), left()))
+    const inItsWay = isAnswered ? [] : client.inFlight().map(asBlocker)
     const ended = this.#connection.ask({ type: 'end', grace, since, ports })
     void client.close()
     const inTime = await settlesWithin(ended, left() + STUBBORN)
@@ -244,7 +245,7 @@ export class Connected implements ConnectedServer {
     }
     const { outcome, blockers } = (await ended) ?? GRACEFUL
     const all = [...inItsWay, ...blockers]
-    return reportOf(all, startedAt, outcome === 'killed' ? outcome : undefined)
+    return reportOf(all, startedAt, outcome === 'graceful' && !isAnswered ? 'forced' : outcome)
   }
 
   /** The holder ends by itself when all is said; one that does not is killed, and what it holds with it. */

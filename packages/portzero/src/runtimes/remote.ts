@@ -235,7 +235,8 @@ export class RemoteLife implements Life {
     const blockers = [...inItsWay, ...(closed?.blockers ?? []), ...(stopped.cut ?? [])]
     if (isOpen || stopped.isKilled) await this.client.destroy()
     if (hasDied || isBlocked || stopped.isKilled) return reportOf(blockers, startedAt, 'killed')
-    return reportOf(blockers, startedAt)
+    // Of an answer that has begun, and is cut off, our client does not know more than that.
+    return reportOf(blockers, startedAt, isOpen ? 'forced' : undefined)
   }
 
   async pause(grace: number): Promise<CloseReport> {
