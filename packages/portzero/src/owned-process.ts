@@ -22,6 +22,13 @@ export interface ProcessSpec {
   readonly serialization?: SerializationType
 }
 
+interface StopOptions {
+  readonly signal: NodeJS.Signals
+  readonly grace: number
+  /** The child has been asked to end in another way. */
+  readonly isAsked?: boolean
+}
+
 /** What was killed has to be gone after so many ms. */
 const DEATH = 5_000
 
@@ -107,17 +114,18 @@ export class OwnedProcess {
   /**
    * Sends `signal` to the whole group, and then to what has left it, and gives them `grace` ms together. What is left is
    * killed. Resolves when nothing is left: to `'graceful'` if nothing had to be killed. Rejects if something cannot be
-   * killed. Called again, it returns the same promise.
+   * killed. Called again, it returns the same promise. A child that `isAsked` already is not signalled, nor is the rest before
+   * it has ended: it may need that until then.
    */
-  stop(options: { signal: NodeJS.Signals; grace: number }): Promise<'graceful' | 'killed'> {
-    this.#stopped ??= this.#stop(options.signal, options.grace)
+  stop(options: StopOptions): Promise<'graceful' | 'killed'> {
+    this.#stopped ??= this.#stop(options)
     return this.#stopped
   }
 
-  async #stop(signal: NodeJS.Signals, grace: number): Promise<'graceful' | 'killed'> {
+  async #stop(options: StopOptions): Promise<'graceful' | 'killed'> {
     const graceful = await (platform === 'win32'
-      ? this.#endOnWindows(grace)
-      : this.#ask(signal, grace))
+      ? this.#endOnWindows(options.grace)
+      : this.#ask(options))
     if (!graceful) await this.#kill()
     leave(this.pid)
     spare(this.#mark)
@@ -127,13 +135,14 @@ export class OwnedProcess {
   }
 
   /** Resolves to whether all went by themselves in time. */
-  async #ask(signal: NodeJS.Signals, grace: number): Promise<boolean> {
+  async #ask({ signal, grace, isAsked = false }: StopOptions): Promise<boolean> {
     const deadline = performance.now() + grace
     // Seen now, they are known also when the parent that tells them is gone.
     const all = this.#descendants.find()
     if (signal === 'SIGKILL') return isNobody(all)
-    this.#descendants.signalGroup(signal)
+    if (!isAsked) this.#descendants.signalGroup(signal)
     if (!(await settlesWithin(this.#ended, grace))) return false
+    if (isAsked) this.#descendants.signalGroup(signal)
     const { group, others } = await this.#descendants.look(
       deadline,
       (left) => left.group.length === 0,

@@ -124,6 +124,26 @@ describe('stop()', () => {
     expect(owned.exit).toEqual({ code: null, signal: 'SIGTERM' })
   })
 
+  test('signals what a child has started after it, where that is asked to end in another way', async () => {
+    const program = `
+      const { spawn } = require('node:child_process')
+      const left = spawn('sleep', ['60'], { stdio: 'ignore' })
+      const needed = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] })
+      process.once('message', () => needed.stdin.end())
+      needed.once('exit', (code, signal) => console.log('needed until it ended:', code, signal))
+      needed.once('exit', () => process.exit())
+      console.log('ready ' + left.pid)
+    `
+    const owned = await start({ args: ['-e', program], descriptors: ['ipc'] })
+    const pid = await ready(owned)
+    const stopped = owned.stop({ ...TERM, isAsked: true })
+    owned.child.send('end')
+    expect(await stopped).toBe('graceful')
+    expect(owned.output.lines).toContain('needed until it ended: 0 null')
+    expect(owned.exit).toEqual({ code: 0, signal: null })
+    expect(isAlive(pid)).toBe(false)
+  })
+
   test('of a child that is an owner itself ends what that one owns', async () => {
     const owner = new URL('./owner.js', import.meta.url).pathname
     const owned = await start({ args: [owner, 'running'] })
