@@ -1,15 +1,26 @@
 """Serves an ASGI app by uvicorn on a listening socket that is handed over.
 
-    python serve_asgi.py <module:attribute> <grace in ms> [factory]
+    python serve_asgi.py <module:attribute> [factory]
 
-Descriptor 3 is the socket, bound and listening. On descriptor 4 the owner is told what happens, a line of JSON each:
+Descriptor 3 is the socket, bound and listening. Descriptor 4 is the line to the owner, a line of JSON for each message.
+The owner is told:
 
     {"type": "listening", "pid": 1}              the app is started, and what waits on the socket is answered
     {"type": "failed", "code": …, "message": …}  it could not be started, and why; the exit code is 3
+    {"type": "inFlight", "inFlight": […]}        what the app is busy with, whenever that changes
     {"type": "drained", "cut": […]}              it answers nobody any more, and what was cut off for that
-    {"type": "stopped", "error": …}              its lifespan is shut down, or why not; the exit code is 0
+    {"type": "done", "id": 1, "result": …}       an order is carried out; with the report of a closing
+    {"type": "closeFailed", "id": 1, …}          it is closed, but its lifespan could not be shut down, and why
 
-SIGTERM stops it: requests in flight get the grace, then the lifespan is shut down, and the interpreter ends normally.
+Its orders are those that any server has from its owner:
+
+    {"type": "end", "id": 1, "grace": 1000, …}  requests in flight get the grace in ms, counted from `since`, then the lifespan
+                                                is shut down, and the interpreter ends normally, with code 0
+    {"type": "idle", "id": 1}                   is done when no request is in flight
+    {"type": "hear", "id": 1, "test": "…"}      names the test that makes the requests from now on
+    {"type": "cut"}                             resets all connections
+
+SIGTERM ends it too, with no limit for what is in flight, as uvicorn has none.
 Runs with uvicorn 0.17 and later, whatever it is started by: nothing but uvicorn and the standard library is needed.
 """
 
@@ -26,6 +37,7 @@ import struct
 import sys
 import time
 import traceback
+from urllib.parse import quote
 
 SOCKET = 3
 OWNER = 4
@@ -34,20 +46,69 @@ FAILED = 3  # uvicorn's own exit code of a failed start
 
 # How often it is looked whether what is in flight has ended, in seconds. uvicorn looks every 0.1 s.
 LOOK = 0.005
-# What the tasks of requests that were cut off get to clean up, in seconds.
-AFTERWARDS = 0.1
+# What the tasks of requests that were cut off get to clean up, and what the lifespan gets at least, in seconds.
+AFTERWARDS = 0.05
 # From a connection in the kernel's queue to the request it brings, the event loop takes five turns.
 TURNS = 10
 
 
-def tell(report):
-    """Tells the owner. One that is gone needs no telling."""
-    line = json.dumps(report).encode() + b"\n"
-    try:
-        while line:
-            line = line[os.write(OWNER, line) :]
-    except OSError:
-        pass
+class Owner:
+    """The line to the owner. One that does not read holds nothing up, and one that is gone needs no telling."""
+
+    def __init__(self):
+        self.loop = None
+        self.unsent = b""
+        self.is_full = False
+        self.drained = lambda: None
+
+    def tell(self, report):
+        self.unsent += json.dumps(report).encode() + b"\n"
+        if not self.is_full:
+            self.send()
+
+    def send(self):
+        try:
+            while self.unsent:
+                self.unsent = self.unsent[os.write(OWNER, self.unsent) :]
+        except BlockingIOError:
+            if not self.is_full:
+                self.is_full = True
+                self.loop.add_writer(OWNER, self.send)
+            return
+        except OSError:
+            self.unsent = b""
+        if self.is_full:
+            self.is_full = False
+            self.loop.remove_writer(OWNER)
+            self.drained()
+
+    def listen(self, loop, obey):
+        """From now on the event loop must run; each order is obeyed in it."""
+        self.loop = loop
+        os.set_blocking(OWNER, False)
+        begun = b""
+
+        def read():
+            nonlocal begun
+            try:
+                data = os.read(OWNER, 65536)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                loop.remove_reader(OWNER)
+            *lines, begun = (begun + data).split(b"\n")
+            for line in lines:
+                obey(json.loads(line))
+
+        loop.add_reader(OWNER, read)
+
+    def finish(self):
+        """From now on, when there is no event loop any more, all is sent at once: what is left, too."""
+        os.set_blocking(OWNER, True)
+        self.is_full = False
+        self.send()
 
 
 class CannotStart(Exception):
@@ -126,35 +187,107 @@ def names_in(found):
     return [name for _, name in sorted(names)]
 
 
-class InFlight:
-    """Knows the requests that an app is busy with."""
+class Request:
+    """A request, or a WebSocket, that an app is busy with."""
 
-    def __init__(self, app):
-        self.app = app
+    def __init__(self, scope, test):
+        self.kind = "upgrade" if scope["type"] == "websocket" else "request"
+        self.method = scope.get("method", "GET")
+        self.path = asked_path(scope)
+        self.since = time.monotonic()
+        self.bytes_sent = 0
+        self.test = test
+
+    def sends(self, message):
+        for name, value in message.get("headers", []):
+            self.bytes_sent += len(name) + len(value) + len(": \r\n")
+            if name.lower() == b"content-type" and value.startswith(b"text/event-stream"):
+                self.kind = "stream"
+        self.bytes_sent += len(message.get("body", b""))
+
+    def blocker(self):
+        told = {"kind": self.kind, "method": self.method, "path": self.path}
+        told["ageMs"] = (time.monotonic() - self.since) * 1000
+        return told if self.test is None else {**told, "test": self.test}
+
+    def in_flight(self):
+        return {**self.blocker(), "bytesSent": self.bytes_sent}
+
+
+def asked_path(scope):
+    """Path and query as they were asked for: `path` is decoded."""
+    path = scope.get("raw_path") or quote(scope["path"])
+    # Some versions of uvicorn have it as text where a WebSocket asks.
+    path = path if isinstance(path, str) else path.decode("latin-1")
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
+class InFlight:
+    """Knows the requests that an app is busy with, and tells the owner."""
+
+    def __init__(self, owner):
+        self.owner = owner
+        owner.drained = self.turn
+        self.app = None
         self.requests = {}
+        self.test = None
+        self.has_told = False
+        self.has_changed = False
+        self.left = asyncio.Event()
 
     async def __call__(self, scope, receive, send):
-        request = object()
-        self.requests[request] = (scope, time.monotonic())
+        request = Request(scope, self.test)
+
+        async def send_and_see(message):
+            is_head = message["type"] == "http.response.start"
+            request.sends(message)
+            await send(message)
+            # Whoever waits for requests does not wait for event streams.
+            if is_head and request.kind == "stream":
+                self.left.set()
+                self.changed()
+
+        self.requests[request] = None
+        self.changed()
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send_and_see)
         finally:
             del self.requests[request]
+            self.left.set()
+            self.changed()
+
+    def changed(self):
+        """Tells the owner: at once, as the app may block the event loop next, and then once for all that changes in this turn.
+
+        An owner that does not read is told how it is when it does.
+        """
+        if self.has_told or self.owner.is_full:
+            self.has_changed = True
+            return
+        self.has_told = True
+        self.tell()
+        asyncio.get_running_loop().call_soon(self.turn)
+
+    def turn(self):
+        self.has_told = False
+        if self.has_changed:
+            self.changed()
+
+    def tell(self):
+        self.has_changed = False
+        self.owner.tell({"type": "inFlight", "inFlight": [request.in_flight() for request in self.requests]})
+
+    async def idle(self):
+        while any(request.kind == "request" for request in self.requests):
+            self.left.clear()
+            await self.left.wait()
 
     def blockers(self):
-        now = time.monotonic()
-        return [
-            {
-                "kind": scope["type"],
-                "method": scope.get("method", "GET"),
-                "path": scope["path"],
-                "ageMs": (now - since) * 1000,
-            }
-            for scope, since in self.requests.values()
-        ]
+        return [request.blocker() for request in self.requests]
 
 
-def load(config, name):
+def load(config, name, in_flight):
     """Loads the app as uvicorn does, in the running event loop, and tells apart what can go wrong."""
     config.app = find_app(name)
     try:
@@ -171,14 +304,31 @@ def load(config, name):
         """Keeps the reason of a failure, which uvicorn only logs, and watches the app that was started."""
 
         reason = None
+        has_started = False
 
         async def startup(self):
+            app = config.loaded_app
+            config.loaded_app = self.keeps_reason(app)
             await super().startup()
-            config.loaded_app = InFlight(config.loaded_app)
+            in_flight.app = app
+            config.loaded_app = in_flight
+
+        def keeps_reason(self, app):
+            async def keeping(scope, receive, send):
+                try:
+                    await app(scope, receive, send)
+                except BaseException as error:
+                    # Before, it may be that it knows no lifespan, which is its right.
+                    if self.has_started and self.reason is None:
+                        self.reason = traceback_of(error)
+                    raise
+
+            return keeping
 
         async def send(self, message):
             if message["type"] in ("lifespan.startup.failed", "lifespan.shutdown.failed"):
                 self.reason = message.get("message") or "it gave no reason"
+            self.has_started = self.has_started or message["type"] == "lifespan.startup.complete"
             await super().send(message)
 
     config.lifespan_class = Lifespan
@@ -186,18 +336,45 @@ def load(config, name):
 
 def server_class(uvicorn):
     class Server(uvicorn.Server):
-        """uvicorn's server, but that it tells its owner how it goes, and stops without waiting for the next tick."""
+        """uvicorn's server, but that it obeys its owner, and stops without waiting for the next tick."""
 
-        def __init__(self, config, name, grace):
+        def __init__(self, config, name, owner):
             super().__init__(config)
             self.name = name
-            self.grace = grace
+            self.owner = owner
+            # The order to end, and when its grace is over. A signal has none.
+            self.order = {}
+            self.until = float("inf")
 
         async def serve(self, sockets=None):
             self.loop = asyncio.get_running_loop()
             self.stopping = asyncio.Event()
-            load(self.config, self.name)
+            self.in_flight = InFlight(self.owner)
+            self.owner.listen(self.loop, self.obey)
+            load(self.config, self.name, self.in_flight)
             await super().serve(sockets=sockets)
+
+        def obey(self, order):
+            if order["type"] == "end":
+                self.order = order
+                late = max(0, time.time() * 1000 - order["since"])
+                self.until = self.loop.time() + (order["grace"] - late) / 1000
+                self.stopping.set()
+            elif order["type"] == "cut":
+                for connection in self.server_state.connections:
+                    reset(connection.transport)
+            elif order["type"] in ("idle", "hear"):
+                self.loop.create_task(self.answer(order))
+
+        async def answer(self, order):
+            # What was sent before has arrived then.
+            await turns()
+            if order["type"] == "idle":
+                await self.in_flight.idle()
+            else:
+                self.in_flight.test = order.get("test")
+            self.in_flight.tell()
+            self.owner.tell({"type": "done", "id": order["id"]})
 
         def handle_exit(self, sig, frame):
             super().handle_exit(sig, frame)
@@ -218,10 +395,10 @@ def server_class(uvicorn):
             if self.started:
                 # Earlier versions would not shut the lifespan down, had they been told to stop by now.
                 self.should_exit = False
-                tell({"type": "listening", "pid": os.getpid()})
+                self.owner.tell({"type": "listening", "pid": os.getpid()})
                 return
             reason = self.lifespan.reason or "it gave no reason"
-            raise CannotStart("LIFESPAN_FAILED", reason.strip().splitlines()[-1], traceback=reason)
+            raise CannotStart("LIFESPAN_FAILED", last_line(reason), traceback=reason)
 
         async def main_loop(self):
             # What uvicorn does every second, such as setting the clock of the answers.
@@ -233,9 +410,8 @@ def server_class(uvicorn):
                     pass
 
         async def shutdown(self, sockets=None):
-            until = self.loop.time() + self.grace
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
+            began = time.monotonic()
+            await turns()
             for server in self.servers:
                 server.close()
             for sock in sockets or []:
@@ -243,13 +419,37 @@ def server_class(uvicorn):
             connections, tasks = self.server_state.connections, self.server_state.tasks
             for connection in list(connections):
                 connection.shutdown()
-            while (connections or tasks) and self.loop.time() < until and not self.force_exit:
+            while (connections or tasks) and self.loop.time() < self.until and not self.force_exit:
                 await asyncio.sleep(LOOK)
-            cut = self.config.loaded_app.blockers()
+            cut = self.in_flight.blockers()
             await self.cut_off(connections, tasks)
-            tell({"type": "drained", "cut": cut})
-            await self.lifespan.shutdown()
-            tell({"type": "stopped", "error": self.lifespan.reason})
+            self.owner.tell({"type": "drained", "cut": cut})
+            blockers = cut + await self.end_lifespan()
+            outcome = "forced" if blockers else "graceful"
+            duration = (time.monotonic() - began) * 1000
+            self.tell_closed({"outcome": outcome, "durationMs": duration, "blockers": blockers})
+
+        async def end_lifespan(self):
+            """Gives it what is left, and at least a moment. Returns it as a blocker if it does not end."""
+            began = self.loop.time()
+            ending = self.loop.create_task(self.lifespan.shutdown())
+            left = None if self.until == float("inf") else max(self.until - began, AFTERWARDS)
+            await asyncio.wait({ending}, timeout=left)
+            if ending.done():
+                return []
+            ending.cancel()
+            return [{"kind": "hook", "method": "lifespan", "path": "", "ageMs": (self.loop.time() - began) * 1000}]
+
+        def tell_closed(self, report):
+            if not self.order:
+                return
+            answer = {"id": self.order["id"]}
+            reason = self.lifespan.reason
+            if reason is None:
+                self.owner.tell({"type": "done", **answer, "result": report})
+                return
+            why = {"message": last_line(reason), "traceback": reason}
+            self.owner.tell({"type": "closeFailed", **answer, **why, "report": report})
 
         async def cut_off(self, connections, tasks):
             # The connections first: of a task that is cancelled uvicorn makes an answer 500, as if the app had failed.
@@ -262,6 +462,16 @@ def server_class(uvicorn):
             await asyncio.wait(list(tasks), timeout=AFTERWARDS)
 
     return Server
+
+
+async def turns():
+    """By then has arrived what was sent before."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
+def last_line(reason):
+    return reason.strip().splitlines()[-1]
 
 
 def reset(transport):
@@ -300,7 +510,8 @@ def end_soon():
     gc.freeze()
 
 
-def main(name, grace, *flags):
+def main(name, *flags):
+    owner = Owner()
     sock = listening_socket()
     imports_of_the_app()
     sys.argv[:] = ["uvicorn", name]
@@ -311,10 +522,13 @@ def main(name, grace, *flags):
             raise CannotStart("PYTHON_MODULE_MISSING", in_words(error), module=error.name) from None
         # Not the number of workers that the environment may ask for.
         config = uvicorn.Config(name, factory="factory" in flags, workers=1)
-        server_class(uvicorn)(config, name, float(grace) / 1000).run(sockets=[sock])
+        try:
+            server_class(uvicorn)(config, name, owner).run(sockets=[sock])
+        finally:
+            owner.finish()
         end_soon()
     except CannotStart as failure:
-        tell({"type": "failed", **failure.report, "app": name, "cwd": os.getcwd(), "python": sys.executable})
+        owner.tell({"type": "failed", **failure.report, "app": name, "cwd": os.getcwd(), "python": sys.executable})
         sys.exit(FAILED)
 
 

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path'
-import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
+import type { Channel, Order, Report } from './channel.ts'
 import { describe, listOf } from './describe.ts'
 import { PortzeroError } from './errors.ts'
 import { SERVE_ASGI } from './files.ts'
 import { findPython } from './python.ts'
+import type { CloseReport } from './types.ts'
+import { toWire } from './wire-error.ts'
 
 /** A Python app that is served by uvicorn in a process of its own: FastAPI, Starlette, Django's ASGI, Litestar. */
 export interface AsgiTarget {
@@ -29,7 +30,7 @@ export interface AsgiTarget {
   readonly env?: Readonly<Record<string, string>> | undefined
 }
 
-/** What to spawn. Whoever does hands over the listening socket as descriptor 3, and a channel for reports as descriptor 4. */
+/** What to spawn. Whoever does hands over the listening socket as descriptor 3, and a line for orders and reports as descriptor 4. */
 export interface AsgiProcess {
   readonly file: string
   readonly args: string[]
@@ -42,10 +43,8 @@ export type AsgiReport =
   /** The app is started, and what waits on the socket is answered. */
   | { readonly type: 'listening'; readonly pid: number }
   | AsgiFailure
-  /** It was told to stop, and answers nobody any more; this was cut off for that. */
-  | { readonly type: 'drained'; readonly cut: readonly AsgiBlocker[] }
-  /** Its lifespan is shut down; with the traceback if that failed. The end of the process is next. */
-  | { readonly type: 'stopped'; readonly error: string | null }
+  | AsgiCloseFailure
+  | Extract<Report, { type: 'inFlight' | 'drained' | 'done' }>
 
 /** Why the app could not be started. The process ends with code 3. */
 export interface AsgiFailure {
@@ -64,12 +63,15 @@ export interface AsgiFailure {
   readonly python: string
 }
 
-/** A request that was in flight when the grace was over. */
-export interface AsgiBlocker {
-  readonly kind: 'http' | 'websocket'
-  readonly method: string
-  readonly path: string
-  readonly ageMs: number
+/** Why the lifespan of the app could not be shut down. All is closed. */
+interface AsgiCloseFailure {
+  readonly type: 'closeFailed'
+  /** Of the order that is answered so. */
+  readonly id: number
+  /** In Python's words. */
+  readonly message: string
+  readonly traceback: string
+  readonly report: CloseReport
 }
 
 /** The interpreter for a target. Throws `PYTHON_MISSING`. */
@@ -77,14 +79,8 @@ export function pythonFor(target: AsgiTarget): Promise<string> {
   return findPython({ python: target.python, cwd: folderOf(target), env: environmentOf(target) })
 }
 
-/**
- * Says what to spawn for a target. SIGTERM stops it: what is in flight gets `graceMs`, then the app is shut down, and the
- * process ends with code 0. Throws `INVALID_TARGET` or `PYTHON_MISSING`.
- */
-export async function asgiProcess(
-  target: AsgiTarget,
-  { graceMs }: { readonly graceMs: number },
-): Promise<AsgiProcess> {
+/** Says what to spawn for a target. Throws `INVALID_TARGET` or `PYTHON_MISSING`. */
+export async function asgiProcess(target: AsgiTarget): Promise<AsgiProcess> {
   const { asgi, factory = false } = target
   if (typeof asgi !== 'string' || !/^[^\s:]+:[^\s:]+$/.test(asgi)) {
     throw new PortzeroError(
@@ -94,24 +90,55 @@ export async function asgiProcess(
   }
   return {
     file: await pythonFor(target),
-    args: [SERVE_ASGI, asgi, String(graceMs), ...(factory ? ['factory'] : [])],
+    args: [SERVE_ASGI, asgi, ...(factory ? ['factory'] : [])],
     cwd: folderOf(target),
     env: environmentOf(target),
   }
 }
 
-/** Reads the reports of a process from its descriptor 4, to the end of it. */
-export async function* reportsFrom(channel: Readable): AsyncGenerator<AsgiReport, void> {
-  for await (const line of createInterface({ input: channel })) yield JSON.parse(line) as AsgiReport
+/** The line to a process that serves at this address, as the owner of any server has one. */
+export function asgiChannel(
+  line: Channel<Order, AsgiReport>,
+  { port, url }: { readonly port: number; readonly url: string },
+): Channel<Order, Report> {
+  return {
+    send: (order) => line.send(order),
+    listen: (receive) => line.listen((report) => receive(translated(report))),
+  }
+
+  function translated(report: AsgiReport): Report {
+    switch (report.type) {
+      case 'listening':
+        return { type: 'started', port, url, http2: false, ca: undefined }
+      case 'failed':
+        return { type: 'failed', error: toWire(explainAsgi(report)) }
+      case 'closeFailed':
+        return { type: 'refused', id: report.id, error: toWire(closeFailed(url, report)) }
+      default:
+        return report
+    }
+  }
 }
 
 /** Says what a failed start means and what to do about it. The Python traceback is the stack of its cause. */
 export function explainAsgi(failure: AsgiFailure): PortzeroError {
   const { code, traceback, message } = failure
   if (traceback === undefined) return new PortzeroError(code, inWords(failure))
-  const cause = new Error(message)
-  cause.stack = traceback.trimEnd()
-  return new PortzeroError(code, inWords(failure), { cause })
+  return new PortzeroError(code, inWords(failure), { cause: raised(message, traceback) })
+}
+
+function closeFailed(url: string, { message, traceback, report }: AsgiCloseFailure): PortzeroError {
+  return new PortzeroError(
+    'CLOSE_FAILED',
+    `The server at ${url} is closed, but its lifespan failed to shut down: ${message}`,
+    { cause: raised(message, traceback), report },
+  )
+}
+
+function raised(message: string, traceback: string): Error {
+  const error = new Error(message)
+  error.stack = traceback.trimEnd()
+  return error
 }
 
 function inWords({ code, message, names, module, app, cwd, python }: AsgiFailure): string {

@@ -61,10 +61,8 @@ export interface HeldFacts extends Whereabouts {
   readonly publicUrl: string
   readonly host: string
   readonly grace: number
-  /** Whether what is in flight is told; else each user knows of its own requests alone. */
+  /** Whether what is in flight is told; else each user knows of its own requests alone, and waits for them before it asks for the end. */
   readonly isGoverned: boolean
-  /** Whether it lets what is in flight finish when it is asked to end; else each user waits for its own requests before it asks. */
-  readonly finishesRequests: boolean
   /** If it has ended by itself. */
   readonly death: HeldDeath | undefined
 }

@@ -20,10 +20,8 @@ export interface Life {
   readonly client: Client
   readonly pid: number | undefined
   readonly threadId: number | undefined
-  /** Whether all that is in flight can be seen. */
+  /** Whether all that is in flight can be seen, and is let finish when it is asked to end; another program ends at once. */
   readonly isGoverned: boolean
-  /** Whether it lets what is in flight finish when it is asked to end; another program ends at once. */
-  readonly finishesRequests: boolean
   /** What it printed of late, where that is not this process. */
   readonly output: readonly string[]
   /** Resolves when it ends without being told to. */

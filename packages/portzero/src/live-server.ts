@@ -164,11 +164,6 @@ export class Live implements LiveServer {
     return this.#life.isGoverned
   }
 
-  /** Whether what is in flight is let finish by the app itself when it is asked to end. */
-  get finishesRequests(): boolean {
-    return this.#life.finishesRequests
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

@@ -7,7 +7,8 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { serve } from 'portzero'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from 'undici'
 import { findPython, whyNot } from '../../../scripts/asgi.js'
 import { asgiProcess, explainAsgi, pythonFor } from '../dist/asgi.js'
@@ -65,8 +66,8 @@ describe('with uvicorn', () => {
     return { asgi: 'main:app', cwd: apps, python: python!, ...rest, env: { ...env, ...more } }
   }
 
-  async function listening(target: AsgiTarget, graceMs?: number): Promise<Started> {
-    const started = await start(target, graceMs)
+  async function listening(target: AsgiTarget): Promise<Started> {
+    const started = await start(target)
     expect(await started.report()).toEqual({ type: 'listening', pid: started.child.pid })
     return started
   }
@@ -114,46 +115,49 @@ describe('with uvicorn', () => {
   })
 
   describe('stopping', () => {
+    const graceful = { type: 'done', id: 1, result: { outcome: 'graceful', blockers: [] } }
+
     test('starts and shuts down its lifespan, and ends with code 0', async () => {
       const life = join(await temporaryFolder(), 'life')
-      const { child, report, exited } = await listening(app({ env: { LIFE: life } }))
+      const { end, report, exited } = await listening(app({ env: { LIFE: life } }))
       expect(await readFile(life, 'utf8')).toBe('startup\n')
-      child.kill('SIGTERM')
+      end()
       expect(await report()).toEqual({ type: 'drained', cut: [] })
-      expect(await report()).toEqual({ type: 'stopped', error: null })
+      expect(await report()).toMatchObject(graceful)
       expect(await report()).toBeUndefined()
       expect(await exited).toEqual([0, null])
       expect(await readFile(life, 'utf8')).toBe('startup\nshutdown\n')
     })
 
     test('lets a request in flight finish, whole, while idle connections are closed', async () => {
-      const { port, child, report, exited } = await listening(app(), 60_000)
+      const { port, end, report, exited } = await listening(app())
       const idle = net.connect(port, '127.0.0.1')
       idle.write('GET / HTTP/1.1\r\nhost: test\r\n\r\n')
       await once(idle, 'data')
       const request = http.request({ port, path: '/echo', method: 'POST' })
       request.write('one ')
       const [response] = (await once(request, 'response')) as [http.IncomingMessage]
-      child.kill('SIGTERM')
+      end(60_000)
       await once(idle, 'end')
       idle.destroy()
       request.end('two')
       expect(await text(response)).toBe('one two')
       expect(response.complete).toBe(true)
       expect(await report()).toEqual({ type: 'drained', cut: [] })
+      expect(await report()).toMatchObject(graceful)
       expect(await exited).toEqual([0, null])
     })
 
     test('answers what has arrived when it is told to stop', async () => {
       const gate = join(await temporaryFolder(), 'gate')
       await run('mkfifo', [gate])
-      const { port, child, exited } = await listening(app({ env: { GATE: gate } }))
+      const { port, child, end, exited } = await listening(app({ env: { GATE: gate } }))
       const busy = ask(port, '/busy')
       await once(child.stdout!, 'data')
       // It looks at nothing else until it is let on.
       const others = ['/', '/', '/'].map((path) => ask(port, path))
       await Promise.all(others.map(({ sent }) => sent))
-      child.kill('SIGTERM')
+      end()
       await writeFile(gate, 'go on')
       const statuses = [busy, ...others].map(async ({ answer }) => (await answer).slice(0, 15))
       expect(await Promise.all(statuses)).toEqual(Array(4).fill('HTTP/1.1 200 OK'))
@@ -161,42 +165,84 @@ describe('with uvicorn', () => {
     })
 
     test('cuts off what is still in flight after the grace, and names it', async () => {
-      const { port, child, report, exited } = await listening(app(), 50)
-      const request = http.get({ port, path: '/for-ever?page=1' })
+      const { port, order, end, report, exited } = await listening(app())
+      order({ type: 'hear', id: 2, test: 'lists the todos' })
+      expect(await report()).toEqual({ type: 'done', id: 2 })
+      const request = http.get({ port, path: '/%66or-ever?page=1' })
       // It is told of the response, which is looked at.
       request.on('error', () => {})
       const [response] = (await once(request, 'response')) as [http.IncomingMessage]
       await once(response, 'data')
-      child.kill('SIGTERM')
+      end(50)
       expect(await failure(text(response))).toMatchObject({ code: 'ECONNRESET' })
-      const cut = [
-        { kind: 'http', method: 'GET', path: '/for-ever', ageMs: expect.any(Number) as number },
+      const ageMs = expect.any(Number) as number
+      const blockers = [
+        {
+          kind: 'request',
+          method: 'GET',
+          path: '/%66or-ever?page=1',
+          ageMs,
+          test: 'lists the todos',
+        },
       ]
-      expect(await report()).toEqual({ type: 'drained', cut })
-      expect(await report()).toEqual({ type: 'stopped', error: null })
+      const result = { outcome: 'forced', durationMs: ageMs, blockers }
+      expect(await report()).toEqual({ type: 'drained', cut: blockers })
+      expect(await report()).toEqual({ type: 'done', id: 1, result })
       expect(await exited).toEqual([0, null])
     })
 
     test('makes no answer of its own for a request that it cuts off', async () => {
-      const { port, child, exited } = await listening(app(), 0)
+      const { port, child, end, exited } = await listening(app())
       const { answer } = ask(port, '/silent')
       await once(child.stdout!, 'data')
-      child.kill('SIGTERM')
+      end(0)
       expect(await failure(answer)).toMatchObject({ code: 'ECONNRESET' })
       expect(await exited).toEqual([0, null])
     })
 
-    test('tells why a shutdown failed', async () => {
-      const target = app({ asgi: 'shutdown_fails:app', cwd: misbehaving })
-      const { child, report, exited } = await listening(target)
-      child.kill('SIGTERM')
+    test.each(['shutdown_fails:app', 'shutdown_raises:app'])(
+      'tells why %s failed',
+      async (asgi) => {
+        const target = app({ asgi, cwd: misbehaving })
+        const { end, report, exited } = await listening(target)
+        end()
+        const message = 'RuntimeError: the database is gone'
+        const traceback = expect.stringMatching(/^Traceback/) as string
+        const { result } = graceful
+        expect(await report()).toEqual({ type: 'drained', cut: [] })
+        expect(await report()).toMatchObject({
+          type: 'closeFailed',
+          message,
+          traceback,
+          report: result,
+        })
+        expect(await exited).toEqual([0, null])
+      },
+    )
+
+    test('names a lifespan that hangs', async () => {
+      const target = app({ asgi: 'shutdown_hangs:app', cwd: misbehaving })
+      const { end, report, exited } = await listening(target)
+      end(50)
       expect(await report()).toEqual({ type: 'drained', cut: [] })
-      const error = expect.stringMatching(/RuntimeError: the database is gone\s*$/) as string
-      expect(await report()).toEqual({ type: 'stopped', error })
+      const hook = { kind: 'hook', method: 'lifespan', path: '' }
+      expect(await report()).toMatchObject({ result: { outcome: 'forced', blockers: [hook] } })
       expect(await exited).toEqual([0, null])
     })
 
-    test('gives up a lifespan that hangs', async () => {
+    test('answers all that is in flight when it is asked by a signal, and ends', async () => {
+      const gate = join(await temporaryFolder(), 'gate')
+      await run('mkfifo', [gate])
+      const { port, child, exited } = await listening(app({ env: { GATE: gate } }))
+      const { answer } = ask(port, '/child')
+      await once(child.stdout!, 'data')
+      child.kill('SIGTERM')
+      await writeFile(gate, 'go on')
+      expect(await answer).toMatch(/^HTTP\/1.1 200 OK/)
+      expect(await exited).toEqual([0, null])
+    })
+
+    test('gives up a start that hangs', async () => {
       const target = app({ asgi: 'lifespan_hangs:app', cwd: misbehaving })
       const { child, report, exited, printed } = await start(target)
       await once(child.stdout!, 'data')
@@ -234,6 +280,59 @@ describe('with uvicorn', () => {
       expect(report.files[file]?.executed_lines).toContain(
         lines.indexOf('    note("shutdown")') + 1,
       )
+    })
+  })
+
+  describe('its owner', () => {
+    test('is told what is in flight when it reads, and holds nothing up when it does not', async () => {
+      const folder = await temporaryFolder()
+      await writeFile(join(folder, 'which.py'), WHICH)
+      const { url, end, report, exited } = await start(app({ asgi: 'which:app', cwd: folder }))
+      // What is told of so many is more than the line holds.
+      const query = 'x'.repeat(5_000)
+      for (let asked = 0; asked < 200; asked += 1) {
+        await (await fetch(`${url}/?${query}`)).text()
+      }
+      end()
+      expect(await report()).toMatchObject({ type: 'listening' })
+      expect(await report()).toMatchObject({ type: 'drained' })
+      expect(await report()).toMatchObject({ result: { outcome: 'graceful' } })
+      expect(await exited).toEqual([0, null])
+    })
+
+    test('has what the app needs kept alive until it is answered', async () => {
+      const gate = join(await temporaryFolder(), 'gate')
+      await run('mkfifo', [gate])
+      const server = await serve(app({ env: { GATE: gate } }), { grace: 60_000 })
+      onTestFinished(() => void server.close({ grace: 0 }))
+      const idle = net.connect(server.port, '127.0.0.1')
+      await once(idle, 'connect')
+      const answer = server.fetch('/child').then((response) => response.json())
+      await vi.waitFor(() => expect(server.output).toContain('child'))
+      const closing = server.close()
+      idle.resume()
+      await once(idle, 'end')
+      idle.destroy()
+      await writeFile(gate, 'go on')
+      expect(await answer).toEqual({ code: 0 })
+      expect(await closing).toMatchObject({ outcome: 'graceful' })
+    })
+
+    test('hears that the lifespan failed to shut down: CLOSE_FAILED', async () => {
+      const server = await serve(app({ asgi: 'shutdown_fails:app', cwd: misbehaving }))
+      const error = await failure(server.close())
+      expect(error).toMatchObject({
+        code: 'CLOSE_FAILED',
+        message: `The server at ${server.url} is closed, but its lifespan failed to shut down: RuntimeError: the database is gone`,
+        report: { outcome: 'graceful', blockers: [] },
+      })
+      expect((error.cause as Error).stack).toMatch(/^Traceback/)
+    })
+
+    test('is told of a lifespan that blocks', async () => {
+      const server = await serve(app({ asgi: 'shutdown_blocks:app', cwd: misbehaving }))
+      const report = await server.close({ grace: 50 })
+      expect(report).toMatchObject({ outcome: 'killed', blockers: [{ kind: 'hook' }] })
     })
   })
 
@@ -400,7 +499,7 @@ describe('the interpreter', () => {
 test.each(['main', 'main:', ':app', 'main.app', ''])(
   'the name %j is refused: INVALID_TARGET',
   async (asgi) => {
-    const error = await failure(asgiProcess({ asgi }, { graceMs: 0 }))
+    const error = await failure(asgiProcess({ asgi }))
     expect(error.code).toBe('INVALID_TARGET')
     expect(error.message).toContain(`such as 'main:app'. Got the string "${asgi}".`)
   },

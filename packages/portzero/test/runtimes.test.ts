@@ -18,8 +18,10 @@ interface Runtime {
   readonly name: string
   readonly target: Target
   readonly options?: ServeOptions
-  /** It is known what is in flight, and its server can be taken off its socket and put back. */
+  /** It is known what is in flight, and its connections can be reset. */
   readonly governed: boolean
+  /** Its server can be taken off its socket and put back. As `governed`, if it does not say. */
+  readonly pauses?: boolean
   /** Why it cannot be tried here. */
   readonly notRun?: string
   /** It has a process or thread of its own. */
@@ -64,7 +66,8 @@ const runtimes: Runtime[] = [
   {
     name: 'asgi',
     target: { asgi: 'asgi:app', cwd, ...(python !== undefined && { python }) },
-    governed: false,
+    governed: true,
+    pauses: false,
     apart: true,
     ...(python === undefined && { notRun: whyNot() }),
   },
@@ -77,6 +80,10 @@ const SERVES_FD =
 interface Hello {
   readonly pid: number
   readonly answered: number
+}
+
+function canPause({ governed, pauses = governed }: Runtime): boolean {
+  return pauses
 }
 
 async function hello(server: LiveServer): Promise<Hello> {
@@ -158,6 +165,22 @@ describe.each(runtimes)('$name', (runtime) => {
     })
     expect(await cut).toBeInstanceOf(Error)
     expect(await answers(server.port)).toBe(false)
+  })
+
+  test('gives requests the grace of its closing, whatever its own is', async () => {
+    const patient = await start({ grace: 20 })
+    await hello(patient)
+    const answer = patient.fetch('/wait?ms=200').then((response) => response.text())
+    expect(await patient.close({ grace: 60_000 })).toMatchObject({ outcome: 'graceful' })
+    expect(await answer).toBe('done')
+    const hasty = await start({ grace: 60_000 })
+    await hello(hasty)
+    const cut = failure(hasty.fetch('/never'))
+    expect(await hasty.close({ grace: 20 })).toMatchObject({
+      outcome: 'forced',
+      blockers: [{ path: '/never' }],
+    })
+    expect(await cut).toBeInstanceOf(Error)
   })
 
   test('is not idle while a request is on its way to it', async () => {
@@ -246,6 +269,19 @@ describe.each(runtimes.filter(({ governed }) => governed))('$name', (runtime) =>
     await stream.body?.cancel()
   })
 
+  test('resets all connections, and goes on', async () => {
+    const server = await start({ grace: 50 })
+    const cut = failure(server.fetch('/never'))
+    await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/never' }]))
+    server.dropConnections()
+    expect(await cut).toBeInstanceOf(Error)
+    expect((await hello(server)).answered).toBe(1)
+  })
+})
+
+describe.each(runtimes.filter(canPause))('$name', (runtime) => {
+  const start = begin(runtime)
+
   test('goes down and up again with its state', async () => {
     const server = await start()
     const { dispatcher } = server
@@ -253,15 +289,10 @@ describe.each(runtimes.filter(({ governed }) => governed))('$name', (runtime) =>
     await server.restart()
     const { body } = await request(server.url, { dispatcher })
     expect(await body.json()).toMatchObject({ answered: 2 })
-    const cut = failure(server.fetch('/never'))
-    await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/never' }]))
-    server.dropConnections()
-    expect(await cut).toBeInstanceOf(Error)
-    expect((await hello(server)).answered).toBe(3)
   })
 })
 
-describe.each(runtimes.filter(({ governed }) => !governed))('$name', (runtime) => {
+describe.each(runtimes.filter((runtime) => !canPause(runtime)))('$name', (runtime) => {
   const start = begin(runtime)
 
   test('says that it can only be built anew', async () => {
@@ -311,7 +342,7 @@ describe.each(runtimes.filter(({ apart }) => apart))('$name', (runtime) => {
     await failure(server.fetch('/exit?code=7'))
     await server.idle()
     const error = await failure(server.restart({ app: 'keep' }))
-    expect(error.code).toBe(governed ? 'SERVER_DIED' : 'INVALID_OPTION')
+    expect(error.code).toBe(canPause(runtime) ? 'SERVER_DIED' : 'INVALID_OPTION')
     expect(await server.close()).toMatchObject({ outcome: 'killed' })
     await server.idle()
   })
@@ -334,6 +365,7 @@ describe.each(runtimes.filter(({ apart }) => apart))('$name', (runtime) => {
     const report = await server.close()
     // Another program has ended when it was asked to, whatever it was at.
     expect(report.outcome).toMatch(governed ? /killed/ : /killed|forced/)
+    expect(report.blockers).toMatchObject([{ path: '/spin?ms=20000' }])
     expect(report.durationMs).toBeLessThan(5_000)
     expect(await cut).toBeInstanceOf(Error)
     expect(isAlive(server.pid ?? 0)).toBe(server.pid === undefined)

@@ -229,10 +229,10 @@ export class Connected implements ConnectedServer {
     const since = now()
     const left = (): number => Math.max(0, grace - (performance.now() - startedAt))
     const client = this.#client
-    const { finishesRequests } = this.#facts
+    const { isGoverned } = this.#facts
     client.stop()
     const ports = [...(await client.sent(grace))]
-    const isAnswered = finishesRequests || (await settlesWithin(client.close(), left()))
+    const isAnswered = isGoverned || (await settlesWithin(client.close(), left()))
     const inItsWay = isAnswered ? [] : client.inFlight().map(asBlocker)
     const ended = this.#connection.ask({ type: 'end', grace, since, ports })
     void client.close()

@@ -202,7 +202,6 @@ export class HeldServer {
       pid,
       threadId,
       isGoverned: live.isGoverned,
-      finishesRequests: live.finishesRequests,
       death: this.#death,
     }
     governor.started(this.#governed(live), { url: boundUrl, port, ca, http2, held })

@@ -24,7 +24,6 @@ export class InlineLife implements Life {
   readonly port: number
   readonly pid = undefined
   readonly isGoverned = true
-  readonly finishesRequests = true
   readonly threadId = undefined
   readonly output: readonly string[] = []
   readonly exited: Promise<Exit> = never

@@ -30,8 +30,8 @@ export interface Host {
   readonly exited: Promise<Exit>
   /** Resolves when the server listens, where it is not the channel that tells. */
   readonly listening?: Promise<void> | undefined
-  /** True of a program that lets requests in flight finish when it is asked to end. */
-  readonly finishesRequests?: boolean
+  /** False of one that cannot be taken off its port and put back. @default true */
+  readonly canPause?: boolean
   /**
    * Asks it to end, gives it `grace` ms, and then ends it by force. Resolves when nothing of it is left.
    * Rejects if it cannot be ended.
@@ -43,8 +43,6 @@ export interface Host {
 interface Stopped {
   /** Whether it had to be ended by force. */
   readonly isKilled: boolean
-  /** What it says that it has cut off. */
-  readonly cut?: readonly Blocker[]
 }
 
 /** What is the same of every process, whatever runs in it. */
@@ -156,10 +154,6 @@ export class RemoteLife implements Life {
     return this.#line !== undefined
   }
 
-  get finishesRequests(): boolean {
-    return this.isGoverned || this.#host.finishesRequests === true
-  }
-
   get output(): readonly string[] {
     return this.#host.output.lines
   }
@@ -232,7 +226,7 @@ export class RemoteLife implements Life {
     stopping.catch(() => void this.client.destroy())
     const stopped = await stopping
     if (failure !== undefined) throw failure
-    const blockers = [...inItsWay, ...(closed?.blockers ?? []), ...(stopped.cut ?? [])]
+    const blockers = [...inItsWay, ...(closed?.blockers ?? [])]
     if (isOpen || stopped.isKilled) await this.client.destroy()
     if (hasDied || isBlocked || stopped.isKilled) return reportOf(blockers, startedAt, 'killed')
     // Of an answer that has begun, and is cut off, our client does not know more than that.
@@ -240,7 +234,8 @@ export class RemoteLife implements Life {
   }
 
   async pause(grace: number): Promise<CloseReport> {
-    if (this.#line === undefined) throw unsupported(this.#host, "restart({ app: 'keep' })")
+    const { canPause = this.isGoverned } = this.#host
+    if (!canPause) throw cannotPause(this.#host)
     return this.#obeyed(this.#close('pause', grace), grace + LATE)
   }
 
@@ -278,8 +273,8 @@ export class RemoteLife implements Life {
     const closed = this.#line?.ask({ type, grace, since, ports })
     const answered = type === 'end' ? client.close() : undefined
     if (closed !== undefined) return (await closed) ?? GRACEFUL
-    // A program that ends at once when it is asked to is asked when it has answered our client.
-    if (!this.finishesRequests) await answered
+    // A program that cannot be told to close may end at once when it is asked to: it has to have answered our client.
+    await answered
     return GRACEFUL
   }
 
@@ -352,10 +347,10 @@ function died(host: Host, url: string, exit: Exit): PortzeroError {
   )
 }
 
-function unsupported(host: Host, what: string): PortzeroError {
+function cannotPause({ name }: Host): PortzeroError {
   return new PortzeroError(
     'INVALID_OPTION',
-    `${what} needs a server that portzero can look into; the ${host.name} is a program of another kind. Use restart({ app: 'rebuild' }).`,
+    `restart({ app: 'keep' }) needs a server that can be taken off its port; that of ${name} cannot. Use restart({ app: 'rebuild' }).`,
   )
 }
 
