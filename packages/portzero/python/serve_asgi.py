@@ -48,6 +48,8 @@ FAILED = 3  # uvicorn's own exit code of a failed start
 LOOK = 0.005
 # What the tasks of requests that were cut off get to clean up, and what the lifespan gets at least, in seconds.
 AFTERWARDS = 0.05
+# How long a connection is kept after an answer while closing, in seconds: the next request may be on the wire.
+LINGER = 0.025
 # From a connection in the kernel's queue to the request it brings, the event loop takes five turns.
 TURNS = 10
 
@@ -232,6 +234,8 @@ class InFlight:
         self.app = None
         self.requests = {}
         self.test = None
+        # Then each answer says that it is the last on its connection.
+        self.is_closing = False
         self.has_told = False
         self.has_changed = False
         self.left = asyncio.Event()
@@ -241,6 +245,8 @@ class InFlight:
 
         async def send_and_see(message):
             is_head = message["type"] == "http.response.start"
+            if is_head and self.is_closing:
+                message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
             request.sends(message)
             await send(message)
             # Whoever waits for requests does not wait for event streams.
@@ -361,7 +367,7 @@ def server_class(uvicorn):
                 self.until = self.loop.time() + (order["grace"] - late) / 1000
                 self.stopping.set()
             elif order["type"] == "cut":
-                for connection in self.server_state.connections:
+                for connection in list(self.server_state.connections):
                     reset(connection.transport)
             elif order["type"] in ("idle", "hear"):
                 self.loop.create_task(self.answer(order))
@@ -411,15 +417,18 @@ def server_class(uvicorn):
 
         async def shutdown(self, sockets=None):
             began = time.monotonic()
+            self.in_flight.is_closing = True
             await turns()
             for server in self.servers:
                 server.close()
             for sock in sockets or []:
                 sock.close()
             connections, tasks = self.server_state.connections, self.server_state.tasks
-            for connection in list(connections):
-                connection.shutdown()
-            while (connections or tasks) and self.loop.time() < self.until and not self.force_exit:
+            told = set()
+            while True:
+                self.close_idle(told)
+                if not (connections or tasks) or self.loop.time() >= self.until or self.force_exit:
+                    break
                 await asyncio.sleep(LOOK)
             cut = self.in_flight.blockers()
             await self.cut_off(connections, tasks)
@@ -428,6 +437,30 @@ def server_class(uvicorn):
             outcome = "forced" if blockers else "graceful"
             duration = (time.monotonic() - began) * 1000
             self.tell_closed({"outcome": outcome, "durationMs": duration, "blockers": blockers})
+
+        def close_idle(self, told):
+            """Has the connections closed on which nothing comes any more, each once. A WebSocket is told that it is to end."""
+            for connection in list(self.server_state.connections):
+                if connection not in told and not connection.transport.is_closing() and not self.is_used(connection):
+                    told.add(connection)
+                    connection.shutdown()
+
+        def is_used(self, connection):
+            """Whether a request is in flight on it, or may be on the wire, as another has been answered a moment ago."""
+            cycle = getattr(connection, "cycle", None)
+            if cycle is None:
+                return False
+            if not cycle.response_complete:
+                return True
+            # It is set by each answer.
+            timer = connection.timeout_keep_alive_task
+            if timer is None or self.is_of_owner(connection):
+                return False
+            return self.loop.time() < timer.when() - connection.timeout_keep_alive + LINGER
+
+        def is_of_owner(self, connection):
+            """The owner's own client asks nothing any more."""
+            return connection.client is not None and connection.client[1] in self.order.get("ports", [])
 
         async def end_lifespan(self):
             """Gives it what is left, and at least a moment. Returns it as a blocker if it does not end."""

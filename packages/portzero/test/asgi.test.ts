@@ -164,6 +164,23 @@ describe('with uvicorn', () => {
       expect(await exited).toEqual([0, null])
     })
 
+    test('answers a client that asks on and on, and says which answer is the last', async () => {
+      const { port, end, exited } = await listening(app())
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+      let answered = 0
+      let isLast = false
+      while (!isLast) {
+        const request = http.get({ port, agent })
+        const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+        await text(response)
+        isLast = response.headers.connection === 'close'
+        answered += 1
+        if (answered === 3) end()
+      }
+      expect(answered).toBeGreaterThanOrEqual(3)
+      expect(await exited).toEqual([0, null])
+    })
+
     test('cuts off what is still in flight after the grace, and names it', async () => {
       const { port, order, end, report, exited } = await listening(app())
       order({ type: 'hear', id: 2, test: 'lists the todos' })
