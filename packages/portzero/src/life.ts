@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Client } from './client.ts'
-import type { PortzeroError } from './errors.ts'
+import { PortzeroError } from './errors.ts'
 import type { OwnClient } from './shutdown.ts'
 import type { Blocker, CloseReport, Exit, InFlight } from './types.ts'
 
@@ -38,7 +38,7 @@ export interface Life {
    * known here that it has ended: it may have, and not been heard of yet.
    */
   hear(test: string | undefined): Promise<void>
-  /** Resets all connections. */
+  /** Resets all connections, where that `isGoverned`. */
   cut(): void
   /**
    * Ends it for good. `client`, in another process, waits for what it has sent.
@@ -61,6 +61,15 @@ export function reportOf(
 
 export function asBlocker({ bytesSent: _bytesSent, ...blocker }: InFlight): Blocker {
   return blocker
+}
+
+/** The error of whoever wants to reset connections that nothing is known of. */
+export function cannotDrop(url: string): PortzeroError {
+  return new PortzeroError(
+    'INVALID_OPTION',
+    `dropConnections() needs a server that portzero can look into; what serves at ${url} is a program of another kind. ` +
+      "Use restart({ app: 'rebuild' }), which ends its connections with it.",
+  )
 }
 
 /** The URL under which a bound address is reached. */

@@ -5,7 +5,7 @@ import { PortzeroError } from './errors.ts'
 import { settlesWithin } from './deadline.ts'
 import { idleWithin } from './idle.ts'
 import { LastingDispatcher } from './lasting-dispatcher.ts'
-import { reportOf } from './life.ts'
+import { cannotDrop, reportOf } from './life.ts'
 import type { Life } from './life.ts'
 import { checkCloseOptions, checkRestartOptions } from './options.ts'
 import type { Settings } from './options.ts'
@@ -109,6 +109,7 @@ export class Live implements LiveServer {
   }
 
   dropConnections(): void {
+    if (!this.isGoverned) throw cannotDrop(this.url)
     this.#life.cut()
   }
 

@@ -213,7 +213,10 @@ export interface LiveServer extends AsyncDisposable {
    * Event streams and upgraded connections, which end only when somebody ends them, do not count.
    */
   idle(options?: IdleOptions): Promise<void>
-  /** Resets all connections at once, as a network failure would. The server goes on listening. */
+  /**
+   * Resets all connections at once, as a network failure would. The server goes on listening.
+   * Throws `INVALID_OPTION` for a command that is no Node program, of whose connections nothing is known.
+   */
   dropConnections(): void
   /**
    * Goes down and comes up again on the same port: closes as `close()` does, and listens anew. With `app: 'keep'` (the default)

@@ -94,6 +94,14 @@ test('is for others all that a server of their own is', async () => {
   await expect(cut).rejects.toThrow('fetch failed')
 })
 
+test('says that the connections of a program of another kind cannot be reset', async () => {
+  const program = "require('http').createServer((_, to) => to.end()).listen(process.argv[1])"
+  const command = `NODE_OPTIONS= node -e "${program}" {port}`
+  const server = await begin({ command }, { name: 'api' })
+  expect(() => server.dropConnections()).toThrow(/program of another kind/)
+  expect((await server.fetch('/')).status).toBe(200)
+})
+
 test.skipIf(platform !== 'linux')('goes on where its changes cannot be noted', async () => {
   const fillDisk = (): void => {
     const [id] = /[0-9a-f]{16}/.exec(files().join()) ?? []

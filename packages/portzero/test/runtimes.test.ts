@@ -304,6 +304,21 @@ describe.each(runtimes.filter((runtime) => !canPause(runtime)))('$name', (runtim
   })
 })
 
+describe.each(runtimes.filter(({ governed }) => !governed))('$name', (runtime) => {
+  const start = begin(runtime)
+
+  test('says that its connections cannot be reset', async () => {
+    const server = await start()
+    expect(() => server.dropConnections()).toThrow(
+      expect.objectContaining({
+        code: 'INVALID_OPTION',
+        message: expect.stringContaining(server.url) as string,
+      }),
+    )
+    expect(await hello(server)).toMatchObject({ answered: 1 })
+  })
+})
+
 describe.each(runtimes.filter(({ apart }) => apart))('$name', (runtime) => {
   const { target, options = {}, governed } = runtime
   const start = begin(runtime)

@@ -9,7 +9,7 @@ import { PortzeroError } from '../errors.ts'
 import { HolderConnection } from './holder-connection.ts'
 import type { Heard } from './holder-connection.ts'
 import { idleWithin } from '../idle.ts'
-import { asBlocker, reportOf } from '../life.ts'
+import { asBlocker, cannotDrop, reportOf } from '../life.ts'
 import type { Told } from '../line.ts'
 import { checkCloseOptions, checkRestartOptions } from '../options.ts'
 import { isAlive } from './process-identity.ts'
@@ -186,6 +186,7 @@ export class Connected implements ConnectedServer {
   }
 
   dropConnections(): void {
+    if (!this.#facts.isGoverned) throw cannotDrop(this.url)
     this.#connection.line.send({ type: 'cut' })
   }
 
