@@ -369,6 +369,8 @@ def server_class(uvicorn):
             elif order["type"] == "cut":
                 for connection in list(self.server_state.connections):
                     reset(connection.transport)
+                # A closing has nothing left to wait for.
+                self.until = self.loop.time() if self.order else self.until
             elif order["type"] in ("idle", "hear"):
                 self.loop.create_task(self.answer(order))
 

@@ -208,6 +208,17 @@ describe('with uvicorn', () => {
       expect(await exited).toEqual([0, null])
     })
 
+    test('waits for nothing once its connections are reset', async () => {
+      const { port, child, order, end, report, exited } = await listening(app())
+      const { answer } = ask(port, '/silent')
+      await once(child.stdout!, 'data')
+      end(60_000)
+      order({ type: 'cut' })
+      expect(await failure(answer)).toMatchObject({ code: 'ECONNRESET' })
+      expect(await report()).toMatchObject({ type: 'drained', cut: [{ path: '/silent' }] })
+      expect(await exited).toEqual([0, null])
+    })
+
     test('makes no answer of its own for a request that it cuts off', async () => {
       const { port, child, end, exited } = await listening(app())
       const { answer } = ask(port, '/silent')
