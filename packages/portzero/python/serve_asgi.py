@@ -61,7 +61,7 @@ class Owner:
         self.loop = None
         self.unsent = b""
         self.is_full = False
-        self.drained = lambda: None
+        self.emptied = lambda: None
 
     def tell(self, report):
         self.unsent += json.dumps(report).encode() + b"\n"
@@ -82,7 +82,7 @@ class Owner:
         if self.is_full:
             self.is_full = False
             self.loop.remove_writer(OWNER)
-            self.drained()
+            self.emptied()
 
     def listen(self, loop, obey):
         """From now on the event loop must run; each order is obeyed in it."""
@@ -200,12 +200,14 @@ class Request:
         self.bytes_sent = 0
         self.test = test
 
-    def sends(self, message):
-        for name, value in message.get("headers", []):
+    def sends_head(self, headers):
+        for name, value in headers:
             self.bytes_sent += len(name) + len(value) + len(": \r\n")
             if name.lower() == b"content-type" and value.startswith(b"text/event-stream"):
                 self.kind = "stream"
-        self.bytes_sent += len(message.get("body", b""))
+
+    def sends_body(self, body):
+        self.bytes_sent += len(body)
 
     def blocker(self):
         told = {"kind": self.kind, "method": self.method, "path": self.path}
@@ -230,7 +232,7 @@ class InFlight:
 
     def __init__(self, owner):
         self.owner = owner
-        owner.drained = self.turn
+        owner.emptied = self.turn
         self.app = None
         self.requests = {}
         self.test = None
@@ -244,15 +246,19 @@ class InFlight:
         request = Request(scope, self.test)
 
         async def send_and_see(message):
-            is_head = message["type"] == "http.response.start"
-            if is_head and self.is_closing:
-                message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
-            request.sends(message)
+            if message["type"] == "http.response.start":
+                last = [(b"connection", b"close")] if self.is_closing else []
+                # They may be what can be gone through once.
+                headers = [*message.get("headers", []), *last]
+                request.sends_head(headers)
+                message = {**message, "headers": headers}
+                # Whoever waits for requests does not wait for event streams.
+                if request.kind == "stream":
+                    self.left.set()
+                    self.changed()
+            elif message["type"] == "http.response.body":
+                request.sends_body(message.get("body", b""))
             await send(message)
-            # Whoever waits for requests does not wait for event streams.
-            if is_head and request.kind == "stream":
-                self.left.set()
-                self.changed()
 
         self.requests[request] = None
         self.changed()

@@ -33,7 +33,8 @@ import importlib.util, json, sys
 seen = json.dumps([sys.path[0], sys.argv, importlib.util.find_spec("serve_asgi") is not None])
 
 async def app(scope, receive, send):
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    headers = iter([(b"x-type", b"an iterator")])
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": seen.encode()})
 `
 
@@ -111,6 +112,7 @@ describe('with uvicorn', () => {
       const { url } = await listening(app({ asgi: 'which:app', cwd: folder }))
       const response = await fetch(url)
       expect(await response.json()).toEqual([folder, ['uvicorn', 'which:app'], false])
+      expect(response.headers.get('x-type')).toBe('an iterator')
     })
   })
 
@@ -326,6 +328,19 @@ describe('with uvicorn', () => {
       expect(await report()).toMatchObject({ type: 'drained' })
       expect(await report()).toMatchObject({ result: { outcome: 'graceful' } })
       expect(await exited).toEqual([0, null])
+    })
+
+    test('waits for neither event streams nor WebSockets when it waits until the app is idle', async () => {
+      await using server = await serve(app(), { grace: 0 })
+      const socket = new WebSocket(`${server.url.replace('http', 'ws')}/socket`)
+      await once(socket, 'open')
+      await server.fetch('/events')
+      await server.idle()
+      const streams = [
+        { kind: 'upgrade', path: '/socket' },
+        { kind: 'stream', path: '/events', bytesSent: expect.any(Number) as number },
+      ]
+      expect(server.inFlight()).toMatchObject(streams)
     })
 
     test('has what the app needs kept alive until it is answered', async () => {
