@@ -268,8 +268,6 @@ async function start(definition: Definition, place: Place): Promise<LiveServer> 
   const { slot, workerId, limit, onLoad } = place
   const own = options.startTimeout ?? DEFAULTS.startTimeout
   const startTimeout = Math.min(own, limit?.ms ?? own)
-  // Makes Node load its own fetch. With the first request it would arrive late, and be taken for the next test's.
-  void globalThis.Response
   const startedAt = performance.now()
   try {
     const server =

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { settlesWithin } from './deadline.ts'
 import { PortzeroError } from './errors.ts'
 import { inWords } from './in-words.ts'
+import { followSending, sending } from './sending.ts'
 import { TURNS, turns } from './turns.ts'
 import type { InFlight } from './types.ts'
 
@@ -55,8 +56,12 @@ const running: Map<object, RunningTest> = new Map()
  */
 const DELIVERY = 100
 
+/** How long a request may take to be sent, in ms. Before the first one Node loads what its fetch is made of. */
+const SENDING = 250
+
 /** Tells a server which tests are running, until `unfollow()`. */
 export async function follow(server: Followed): Promise<void> {
+  followSending()
   followed.add(server)
   await server.tests(titlesOf(running.values()))
 }
@@ -107,8 +112,13 @@ export async function testEnds(key: object): Promise<void> {
 
 async function tellAll(): Promise<void> {
   const titles = titlesOf(running.values())
-  // What a client of this process was asked to send is on its way by then.
+  // What a client of this process was asked to send is on its way by then, but for what waits for a connection.
   await turns(TURNS)
+  const waiting = sending([...followed].map(({ url }) => url))
+  if (waiting !== undefined) {
+    await settlesWithin(waiting, SENDING)
+    await turns(TURNS)
+  }
   await Promise.all([...followed].map((server) => server.tests(titles)))
 }
 

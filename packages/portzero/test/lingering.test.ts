@@ -92,19 +92,19 @@ test('what one test is known to have asked is not said to be of all', async () =
   )
 })
 
-test("Node's own fetch is loaded before a test can ask with it", async () => {
+test('the first request of a process, for which Node loads its fetch, is that of its test', async () => {
   const program = `
-    import { acquire, define } from 'portzero/shared'
-    const isLoaded = () => Symbol.for('undici.globalDispatcher.1') in globalThis
-    const loaded = [isLoaded()]
-    const { release } = await acquire(define((_request, _response) => {}), { slot: 0, workerId: '1' })
-    loaded.push(isLoaded())
+    import { acquire, define, followTest } from 'portzero/shared'
+    const definition = define((_request, _response) => {}, { grace: 0, lingering: 'fail' })
+    const { server, release } = await acquire(definition, { slot: 0, workerId: '1' })
+    const ended = await followTest(definition, {}, 'asks')
+    fetch(server.url + '/never').catch(() => {})
+    await ended().catch(({ message }) => console.log(message))
     await release()
-    console.log(loaded.join(' '))
   `
   const args = ['--input-type=module', '--eval', program]
   const { stdout } = await promisify(execFile)(process.execPath, args, {
     cwd: import.meta.dirname,
   })
-  expect(stdout).toBe('false true\n')
+  expect(stdout).toMatch(/^The test "asks" ended while \S+ was still at work on GET \/never/)
 })

@@ -91,12 +91,12 @@ describe('stop()', () => {
   })
 
   test('reads to its end what a child of a shell writes while it ends', async () => {
-    const program = `console.log('ready', process.pid)
-      setInterval(() => {}, 60_000)
+    const program = `setInterval(() => {}, 60_000)
       process.on('SIGTERM', () => {
         const lines = ['asked', 'closing', 'closed']
         setInterval(() => lines.length > 0 ? console.log(lines.shift()) : process.exit(), 30)
-      })`
+      })
+      console.log('ready', process.pid)`
     const owned = await start({ file: '/bin/sh', args: [shell, node, '-e', program] })
     await ready(owned)
     expect(await owned.stop(TERM)).toBe('graceful')
