@@ -38,8 +38,10 @@ export class Connections {
   #opened = 0
   #closing: Closing | undefined
   #lost: InFlight[] = []
-  /** True while closing: the server's own 'close' event then waits until it is closed as a whole. */
+  /** True while closing: the server's own 'close' event then waits until all connections are closed. */
   #holdsClose = false
+  /** Emits the one that waits. */
+  #heldClose: (() => void) | undefined
   #unwatch: () => void = () => {}
   #onOpened: (connection: Connection) => void = () => {}
   #onEmpty: () => void = () => {}
@@ -60,7 +62,10 @@ export class Connections {
     const emit = server.emit as (event: string, ...args: unknown[]) => boolean
     const observe = (event: string, args: unknown[]): boolean => {
       // Node emits it as soon as a server that takes no connections has none left.
-      if (event === 'close' && this.#holdsClose) return true
+      if (event === 'close' && this.#holdsClose) {
+        this.#heldClose = () => void emit.call(server, event, ...args)
+        return true
+      }
       this.#observe(event, args)
       const handled = emit.call(server, event, ...args)
       this.#arriving = undefined
@@ -175,6 +180,8 @@ export class Connections {
     })
     this.#holdsClose = false
     this.#closing = undefined
+    this.#heldClose?.()
+    this.#heldClose = undefined
   }
 
   /** Waits no longer for those that do not end, though they were cut off. */

@@ -134,6 +134,23 @@ describe('restart()', () => {
     expect(closed).toBe(2)
   })
 
+  test('tells a server that the app has closed of it when its last connection is closed', async () => {
+    let closed = 0
+    const app = http.createServer((_request, response) => {
+      response.end('ok')
+      if (closed === 0) app.close()
+    })
+    app.on('close', () => (closed += 1))
+    const server = await serve(app)
+    expect(await text(server.fetch('/'))).toBe('ok')
+    expect(closed).toBe(0)
+    await server.restart()
+    expect(await text(server.fetch('/'))).toBe('ok')
+    expect(closed).toBe(1)
+    await server.close()
+    expect(closed).toBe(2)
+  })
+
   test('lets requests in flight finish, and names those that it cuts off', async () => {
     const reached = gate()
     await using server = await serve((_request: unknown, _response: unknown) => reached.open())
