@@ -7,7 +7,7 @@ The owner is told:
 
     {"type": "listening", "pid": 1}              the app is started, and what waits on the socket is answered
     {"type": "failed", "code": …, "message": …}  it could not be started, and why; the exit code is 3
-    {"type": "inFlight", "inFlight": […]}        what the app is busy with, whenever that changes
+    {"type": "inFlight", "inFlight": […]}        what the app is busy with, soon after that changes
     {"type": "drained", "cut": […]}              it answers nobody any more, and what was cut off for that
     {"type": "done", "id": 1, "result": …}       an order is carried out; with the report of a closing
     {"type": "closeFailed", "id": 1, …}          it is closed, but its lifespan could not be shut down, and why
@@ -44,7 +44,7 @@ OWNER = 4
 
 FAILED = 3  # uvicorn's own exit code of a failed start
 
-# How often it is looked whether what is in flight has ended, in seconds. uvicorn looks every 0.1 s.
+# How often it is looked whether what is in flight has ended, and told what is, in seconds. uvicorn looks every 0.1 s.
 LOOK = 0.005
 # What the tasks of requests that were cut off get to clean up, and what the lifespan gets at least, in seconds.
 AFTERWARDS = 0.05
@@ -190,41 +190,42 @@ def names_in(found):
 
 
 class Request:
-    """A request, or a WebSocket, that an app is busy with."""
+    """A request, or a WebSocket, that an app is busy with. What there is to tell of it is put together when it is told: most never are."""
 
     def __init__(self, scope, test):
         self.kind = "upgrade" if scope["type"] == "websocket" else "request"
         self.method = scope.get("method", "GET")
-        self.path = asked_path(scope)
+        self.raw_path = scope.get("raw_path")
+        self.decoded_path = scope["path"]
+        self.query = scope.get("query_string", b"")
         self.since = time.monotonic()
-        self.bytes_sent = 0
+        self.head = ()
+        self.body_sent = 0
         self.test = test
+        # Whether the owner knows of it.
+        self.is_told = False
 
     def sends_head(self, headers):
+        self.head = headers
         for name, value in headers:
-            self.bytes_sent += len(name) + len(value) + len(": \r\n")
             if name.lower() == b"content-type" and value.startswith(b"text/event-stream"):
                 self.kind = "stream"
 
-    def sends_body(self, body):
-        self.bytes_sent += len(body)
-
     def blocker(self):
-        told = {"kind": self.kind, "method": self.method, "path": self.path}
+        told = {"kind": self.kind, "method": self.method, "path": self.path()}
         told["ageMs"] = (time.monotonic() - self.since) * 1000
         return told if self.test is None else {**told, "test": self.test}
 
+    def path(self):
+        """Path and query as they were asked for."""
+        path = self.raw_path or quote(self.decoded_path)
+        # Some versions of uvicorn have it as text where a WebSocket asks.
+        path = path if isinstance(path, str) else path.decode("latin-1")
+        return f"{path}?{self.query.decode('latin-1')}" if self.query else path
+
     def in_flight(self):
-        return {**self.blocker(), "bytesSent": self.bytes_sent}
-
-
-def asked_path(scope):
-    """Path and query as they were asked for: `path` is decoded."""
-    path = scope.get("raw_path") or quote(scope["path"])
-    # Some versions of uvicorn have it as text where a WebSocket asks.
-    path = path if isinstance(path, str) else path.decode("latin-1")
-    query = scope.get("query_string", b"").decode("latin-1")
-    return f"{path}?{query}" if query else path
+        head_sent = sum(len(name) + len(value) + len(": \r\n") for name, value in self.head)
+        return {**self.blocker(), "bytesSent": head_sent + self.body_sent}
 
 
 class InFlight:
@@ -232,14 +233,14 @@ class InFlight:
 
     def __init__(self, owner):
         self.owner = owner
-        owner.emptied = self.turn
+        owner.emptied = self.tell_if_due
         self.app = None
         self.requests = {}
         self.test = None
         # Then each answer says that it is the last on its connection.
         self.is_closing = False
-        self.has_told = False
         self.has_changed = False
+        self.is_due = False
         self.left = asyncio.Event()
 
     async def __call__(self, scope, receive, send):
@@ -247,47 +248,56 @@ class InFlight:
 
         async def send_and_see(message):
             if message["type"] == "http.response.start":
-                last = [(b"connection", b"close")] if self.is_closing else []
+                headers = message.get("headers", [])
                 # They may be what can be gone through once.
-                headers = [*message.get("headers", []), *last]
+                if self.is_closing or not isinstance(headers, list):
+                    last = [(b"connection", b"close")] if self.is_closing else []
+                    headers = [*headers, *last]
+                    message = {**message, "headers": headers}
                 request.sends_head(headers)
-                message = {**message, "headers": headers}
                 # Whoever waits for requests does not wait for event streams.
                 if request.kind == "stream":
                     self.left.set()
                     self.changed()
             elif message["type"] == "http.response.body":
-                request.sends_body(message.get("body", b""))
+                request.body_sent += len(message.get("body", b""))
             await send(message)
 
         self.requests[request] = None
-        self.changed()
+        self.tell_soon()
         try:
             await self.app(scope, receive, send_and_see)
         finally:
             del self.requests[request]
             self.left.set()
-            self.changed()
+            if request.is_told:
+                self.changed()
 
     def changed(self):
-        """Tells the owner: at once, as the app may block the event loop next, and then once for all that changes in this turn.
+        self.has_changed = True
+        self.tell_soon()
 
-        An owner that does not read is told how it is when it does.
-        """
-        if self.has_told or self.owner.is_full:
-            self.has_changed = True
+    def tell_soon(self):
+        """Most requests are over by then: telling the owner of each would take a quarter of the time of a short one."""
+        if not self.is_due:
+            self.is_due = True
+            asyncio.get_running_loop().call_later(LOOK, self.tell_if_due)
+
+    def tell_if_due(self):
+        """An owner that does not read is told how it is when it does."""
+        self.is_due = False
+        if self.owner.is_full:
             return
-        self.has_told = True
-        self.tell()
-        asyncio.get_running_loop().call_soon(self.turn)
-
-    def turn(self):
-        self.has_told = False
-        if self.has_changed:
-            self.changed()
+        untold = [request for request in self.requests if not request.is_told]
+        if self.has_changed or any(time.monotonic() - request.since >= LOOK for request in untold):
+            self.tell()
+        elif untold:
+            self.tell_soon()
 
     def tell(self):
         self.has_changed = False
+        for request in self.requests:
+            request.is_told = True
         self.owner.tell({"type": "inFlight", "inFlight": [request.in_flight() for request in self.requests]})
 
     async def idle(self):

@@ -30,6 +30,8 @@ export interface Host {
   readonly exited: Promise<Exit>
   /** Resolves when the server listens, where it is not the channel that tells. */
   readonly listening?: Promise<void> | undefined
+  /** True of one that tells of a request only once it takes a while: what blocks it at once is known here alone. */
+  readonly tellsLate?: boolean
   /** False of one that cannot be taken off its port and put back. @default true */
   readonly canPause?: boolean
   /**
@@ -217,8 +219,7 @@ export class RemoteLife implements Life {
     // It has not been asked to end yet.
     if (isOpen && this.#end !== undefined) this.#die(this.#end)
     const hasDied = this.#exit !== undefined
-    const found = (): Blocker[] => this.#line?.inItsWay() ?? this.client.inFlight().map(asBlocker)
-    const inItsWay = isOpen && !wasDead ? found() : []
+    const inItsWay = isOpen && !wasDead ? this.#inItsWay() : []
     if (!isOpen) this.#line?.send({ type: 'exit' })
     // One that is governed and does not obey is blocked.
     const isBlocked = isOpen && isGoverned && !hasDied
@@ -241,6 +242,13 @@ export class RemoteLife implements Life {
 
   async resume(): Promise<void> {
     await this.#obeyed(Promise.resolve(this.#line?.ask({ type: 'resume' })), this.#startTimeout)
+  }
+
+  /** What is in the way of a closing that has not come to its end. */
+  #inItsWay(): Blocker[] {
+    const told = this.#line?.inItsWay() ?? []
+    const isAll = this.#line !== undefined && this.#host.tellsLate !== true
+    return isAll || told.length > 0 ? told : this.client.inFlight().map(asBlocker)
   }
 
   /** Rejects with `SERVER_DIED` if it ends before there is an answer. One that gives none within `ms` is blocked, and is killed. */
