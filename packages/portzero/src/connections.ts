@@ -349,16 +349,13 @@ export class Connections {
     const connection = this.#byPart.get(part)
     if (connection === undefined) return undefined
     this.#settle(connection)
-    const exchange: Exchange = {
+    const exchange = begun({
       answer: undefined,
       ...what,
-      response: undefined,
-      webSocket: undefined,
-      isAnswered: false,
       startedAt: performance.now(),
       sentBefore: bytesSent(connection.socket),
       test: this.test,
-    }
+    })
     this.#follow(connection, exchange)
     this.#onChange()
     return exchange
@@ -369,17 +366,7 @@ export class Connections {
     const { answer, method, path, startedAt, sentBefore, test } = connection
     if (answer === undefined || forgets(connection, answer.destroyed)) return
     connection.answer = undefined
-    const exchange: Exchange = {
-      method,
-      path,
-      startedAt,
-      sentBefore,
-      test,
-      answer,
-      response: undefined,
-      webSocket: undefined,
-      isAnswered: false,
-    }
+    const exchange = begun({ method, path, startedAt, sentBefore, test, answer })
     if (!answer.destroyed) return this.#follow(connection, exchange)
     connection.usedAt = startedAt
     connection.last = exchange
@@ -440,6 +427,28 @@ export class Connections {
     this.#onChange()
     if (this.#onEnded.length === 0) return
     for (const look of this.#onEnded.splice(0)) look()
+  }
+}
+
+/** An exchange of which nothing but its beginning is known. Field by field, as that is faster: many requests have one. */
+function begun({
+  method,
+  path,
+  startedAt,
+  sentBefore,
+  test,
+  answer,
+}: Omit<Exchange, 'response' | 'webSocket' | 'isAnswered'>): Exchange {
+  return {
+    method,
+    path,
+    startedAt,
+    sentBefore,
+    test,
+    answer,
+    response: undefined,
+    webSocket: undefined,
+    isAnswered: false,
   }
 }
 

@@ -48,13 +48,15 @@ function ask(socket: net.Socket, ...lines: string[]): net.Socket {
 /** The bytes that follow the last head. */
 const bodyOf = (received: string): string => received.split('\r\n\r\n').at(-1) ?? ''
 
-/** Asks an app that gives its answer when closing has begun. */
+/** Asks an app that gives its answer when closing has begun, and prepares it before. */
 async function askBeforeClosing(
   give: (response: http.ServerResponse) => unknown,
+  prepare: (response: http.ServerResponse) => unknown = () => {},
 ): Promise<{ client: net.Socket; closing: Promise<CloseReport> }> {
   const [reached, release] = [gate(), gate()]
   const server = await serve(
     async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+      prepare(response)
       reached.open()
       await release.opened
       give(response)
@@ -387,23 +389,13 @@ test('an app that puts its own in the place of what writes to a WebSocket hears 
 })
 
 test('a helper of the app that has the name of one of HTTP/2 works while closing', async () => {
-  const [reached, release] = [gate(), gate()]
-  const server = await serve(
-    async (_request: unknown, response: http.ServerResponse) => {
-      const helper = response as http.ServerResponse & { respond(): typeof response }
-      helper.respond = () => response
-      reached.open()
-      await release.opened
-      helper.respond().end('ok')
-    },
-    { grace: GRACE },
+  interface Helped extends http.ServerResponse {
+    respond(): http.ServerResponse
+  }
+  const { client, closing } = await askBeforeClosing(
+    (response) => (response as Helped).respond().end('ok'),
+    (response) => void ((response as Helped).respond = () => response),
   )
-  const client = ask(dial(server.port), 'GET / HTTP/1.1')
-  await reached.opened
-  const closing = server.close()
-  while (await answers(server.port));
-
-  release.open()
   expect(await text(client)).toMatch(/^connection: close\r\n[^]*ok$/im)
   expect(await closing).toMatchObject(graceful)
 })
