@@ -147,7 +147,8 @@ export class Connections {
 
   /** True if no client can send anything more: each connection is ending by itself, or there is none. */
   get isOver(): boolean {
-    return [...this.#connections].every(({ stream }) => stream.writableEnded)
+    for (const { stream } of this.#connections) if (!stream.writableEnded) return false
+    return true
   }
 
   /** How many connections have come so far. */

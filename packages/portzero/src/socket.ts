@@ -31,14 +31,18 @@ export class BoundSocket {
   readonly port: number
   readonly #holder: net.Server
   readonly #early: Set<net.Socket>
-  readonly #servers: NodeServer[] = []
+  readonly #address: net.AddressInfo
+  /** What is taken off its socket when this one closes, with the address that it has there. */
+  readonly #owners: Map<net.Server, ReturnType<net.Server['address']>>
   #closed = false
 
   private constructor(host: string, holder: net.Server, early: Set<net.Socket>) {
     this.host = host
-    this.port = (holder.address() as net.AddressInfo).port
+    this.#address = holder.address() as net.AddressInfo
+    this.port = this.#address.port
     this.#holder = holder
     this.#early = early
+    this.#owners = new Map([[holder, this.#address]])
   }
 
   /**
@@ -70,8 +74,8 @@ export class BoundSocket {
    */
   put(server: NodeServer): void {
     if (this.#closed) return
-    this.#servers.push(server)
     letListen(server)
+    this.#owners.set(server, server.listening ? server.address() : this.#address)
     const give = (socket: net.Socket): void => {
       server.emit('connection', socket)
       socket.resume()
@@ -99,7 +103,7 @@ export class BoundSocket {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    for (const owner of [this.#holder, ...this.#servers]) stopAccepting(owner)
+    for (const [server, address] of this.#owners) stopAccepting(server, address)
     for (const socket of this.#early) socket.destroy()
     this.#early.clear()
   }
@@ -112,10 +116,9 @@ const closedHandles = new WeakSet<Handle>()
  * Takes a server off its socket. Not with server.close(), which would at once close connections that a client may be sending on, and is
  * for the app to call: until then the server is for it as it was. It keeps the handle, as closing that again does nothing.
  */
-function stopAccepting(server: net.Server): void {
+function stopAccepting(server: net.Server, address: ReturnType<net.Server['address']>): void {
   const { _handle: handle } = server as unknown as HandleOwner
   if (handle === null || closedHandles.has(handle)) return
-  const address = server.address()
   if (handle.getsockname !== undefined) {
     handle.getsockname = (out) => {
       Object.assign(out, address)
