@@ -45,6 +45,8 @@ export interface Life {
    * Rejects with `CLOSE_FAILED`, after all is closed, if a close hook threw.
    */
   end(grace: number, client?: OwnClient): Promise<CloseReport>
+  /** Cuts off what it ends with a longer grace than anybody waits for by now, and does without its answer where that does not come. */
+  hasten(): void
   /** Takes it off its port. The app stays. */
   pause(grace: number): Promise<CloseReport>
   /** Puts it on its port again. Throws `PORT_IN_USE` if somebody took it. */

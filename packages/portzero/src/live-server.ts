@@ -197,6 +197,7 @@ export class Live implements LiveServer {
       this.#isLeftBehind = true
       const ageMs = performance.now() - startedAt
       // The life that it had ends now, if it has not. Whatever it is about to begin ends at once.
+      this.#life.hasten()
       const ended = this.#end(0, client).catch(() => undefined)
       void restarting.then(() => this.#end(0, client)).catch(() => {})
       const last = (await settlesWithin(ended, FORCE)) ? await ended : undefined

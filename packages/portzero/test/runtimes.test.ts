@@ -601,10 +601,13 @@ describe.each(['thread', 'process'] as const)(
       expect(await hello(server)).toMatchObject({ answered: 1 })
     })
 
-    test('is gone when a close() that comes meanwhile is over', async () => {
+    test.each([
+      { app: 'keep', code: 'SERVER_DIED' },
+      { app: 'rebuild', code: 'SERVER_CLOSED' },
+    ] as const)('is gone when a close() that comes meanwhile is over, app: $app', async (how) => {
       const server = await blocked(100)
       const { pid } = server
-      const restarting = failure(server.restart({ grace: 10_000 }))
+      const restarting = failure(server.restart({ app: how.app, grace: 10_000 }))
       const report = await server.close()
       expect(report).toMatchObject({
         outcome: 'killed',
@@ -612,7 +615,7 @@ describe.each(['thread', 'process'] as const)(
       })
       expect(report.durationMs).toBeLessThan(5_000)
       expect(pid !== undefined && isAlive(pid)).toBe(false)
-      expect((await restarting).code).toBe('SERVER_DIED')
+      expect((await restarting).code).toBe(how.code)
     })
   },
 )

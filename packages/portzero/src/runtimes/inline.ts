@@ -127,6 +127,10 @@ export class InlineLife implements Life {
     this.#connections.reset()
   }
 
+  hasten(): void {
+    this.cut()
+  }
+
   /** `client` is whose connections end by themselves: its own one, or that of the process that this one belongs to. */
   end(
     grace: number,

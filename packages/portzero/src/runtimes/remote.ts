@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import { setTimeout } from 'node:timers'
 import { publicUrlOf } from '../advertise.ts'
 import type { Channel, Order, Report } from '../channel.ts'
 import { Client } from '../client.ts'
@@ -98,6 +99,9 @@ export class RemoteLife implements Life {
   /** How it has ended, in whatever way. */
   #end: Exit | undefined
   #ending = false
+  /** Resolves when its end is waited for no longer. */
+  readonly #givenUp: Promise<void>
+  #giveUp: () => void = () => {}
   /** Resolves `exited`. */
   #tellExit: (exit: Exit) => void = () => {}
 
@@ -116,6 +120,7 @@ export class RemoteLife implements Life {
     this.ca = ca
     this.client = new Client(this)
     this.exited = new Promise((resolve) => (this.#tellExit = resolve))
+    this.#givenUp = new Promise((resolve) => (this.#giveUp = resolve))
     void this.#watch()
   }
 
@@ -201,6 +206,11 @@ export class RemoteLife implements Life {
     this.#line?.send({ type: 'cut' })
   }
 
+  hasten(): void {
+    this.cut()
+    setTimeout(this.#giveUp, LATE)
+  }
+
   async end(grace: number, other?: OwnClient): Promise<CloseReport> {
     const startedAt = performance.now()
     const left = (): number => Math.max(0, grace - (performance.now() - startedAt))
@@ -214,7 +224,8 @@ export class RemoteLife implements Life {
     )
     const isGoverned = this.#line !== undefined
     const late = isGoverned ? LATE : 0
-    await settlesWithin(Promise.race([closing, this.#host.exited]), grace + late)
+    const ended = Promise.race([closing, this.#host.exited, this.#givenUp])
+    await settlesWithin(ended, grace + late)
     const isOpen = closed === undefined && failure === undefined
     // It has not been asked to end yet.
     if (isOpen && this.#end !== undefined) this.#die(this.#end)
