@@ -32,7 +32,8 @@ export interface Followed {
 /** A test that runs, or has just ended. */
 interface RunningTest {
   readonly title: string
-  readonly beganAt: number
+  /** When all had come that was asked before it. */
+  beganAt: number
   readonly company: Company
   readonly answersFor: Answerable[]
   /** For how many of them its end was not told yet. */
@@ -41,7 +42,8 @@ interface RunningTest {
 
 /** Tests that run at the same time, one after another without a gap, or one alone. Nothing tells what is whose of several. */
 interface Company {
-  readonly since: number
+  /** When the first of them began. */
+  since: number
   readonly titles: Map<object, string>
   readonly answersFor: Answerable[]
 }
@@ -81,14 +83,16 @@ export async function testBegins(key: object, title: string, server: Answerable)
   test.answersFor.push(server)
   test.company.answersFor.push(server)
   test.pending += 1
-  if (known === undefined) await tellAll()
+  if (known !== undefined) return
+  await tellAll()
+  test.beganAt = performance.now()
+  test.company.since = Math.min(test.company.since, test.beganAt)
 }
 
 function begin(key: object, title: string): RunningTest {
   const [other] = running.values()
-  const beganAt = performance.now()
-  const company = other?.company ?? { since: beganAt, titles: new Map(), answersFor: [] }
-  const test: RunningTest = { title, beganAt, company, answersFor: [], pending: 0 }
+  const company = other?.company ?? { since: Infinity, titles: new Map(), answersFor: [] }
+  const test: RunningTest = { title, beganAt: Infinity, company, answersFor: [], pending: 0 }
   company.titles.set(key, title)
   running.set(key, test)
   return test

@@ -48,6 +48,17 @@ test.each(['inline', 'process'] as const)(
   },
 )
 
+test.each(['inline', 'process'] as const)(
+  'a test does not answer for what was asked just before it: %s',
+  async (isolation) => {
+    const [server, definition] = await start({ isolation, lingering: 'fail' })
+    server.fetch('/holds?before').catch(() => {})
+    const ended = await followTest(definition, {}, 'asks nothing')
+    await ended()
+    expect(server.inFlight()).toMatchObject([{ path: '/holds?before' }])
+  },
+)
+
 test('the last of tests that run at the same time answers for all their servers', async () => {
   const [server, definition] = await start({ lingering: 'fail' })
   const [, other] = await start({ name: 'api', lingering: 'fail' })
