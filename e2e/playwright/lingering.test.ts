@@ -34,3 +34,14 @@ test('so does one that is on its way as its test ends', async () => {
     'leaves none: passed',
   ])
 })
+
+test('what a page asks ends with it, also if it was opened first', async () => {
+  const run = await runPlaywright('playwright-lingering', {
+    files: ['pages.spec.ts'],
+    env: { LINGERING: 'fail' },
+    browser: true,
+  })
+  expect(run.tests.map(({ title, status }) => `${title}: ${status}`)).toEqual([
+    'leaves none but that of its page: passed',
+  ])
+})

@@ -74,7 +74,7 @@ export function liveServer<Name extends string = 'server'>(
   const fixtures: object =
     definition.name === 'server' ? withBaseURL(definition) : named(definition)
   const perTest = {
-    [`${definition.name} per test`]: [follow(definition), { auto: true, box: true }],
+    [`${definition.name}PerTest`]: [follow(definition), { auto: true, box: true }],
   }
   return offer(definition, { ...fixtures, ...perTest } as LiveServerFixtures<Name>)
 }
@@ -88,10 +88,16 @@ function follow(definition: Definition): TestFixture<void, object> {
   }
 }
 
-function withBaseURL(definition: Definition): LiveServerFixtures {
+type Needed = { server: LiveServer; serverPerTest: unknown }
+
+function withBaseURL(definition: Definition): object {
   return {
     server: [lease(definition, (server) => server), limits(definition)],
-    baseURL: async ({ server }, use) => use(server.url),
+    // Pages and requests need it: with what follows the test behind it, they are gone when that ends.
+    baseURL: async (
+      { server, serverPerTest: _follows }: Needed,
+      use: (url: string) => Promise<void>,
+    ) => use(server.url),
     ...(definition.options.https === true && {
       // Playwright cannot be told whom to trust, only to trust all.
       ignoreHTTPSErrors: async ({}: object, use: (value: boolean) => Promise<void>) => use(true),

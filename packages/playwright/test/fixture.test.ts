@@ -32,7 +32,7 @@ test('gives server and baseURL', () => {
   expect(fixtures).toEqual({
     server: [expect.any(Function), { scope: 'worker', timeout: expect.any(Number) }],
     baseURL: expect.any(Function),
-    'server per test': ofEachTest,
+    serverPerTest: ofEachTest,
   })
 })
 
@@ -40,7 +40,7 @@ test('gives two fixtures of the worker for a name', () => {
   const fixtures = liveServer(app, { name: 'api' })
 
   const ofWorker = [expect.any(Function), { scope: 'worker', timeout: expect.any(Number) }]
-  expect(fixtures).toEqual({ api: ofWorker, apiURL: ofWorker, 'api per test': ofEachTest })
+  expect(fixtures).toEqual({ api: ofWorker, apiURL: ofWorker, apiPerTest: ofEachTest })
 })
 
 test.each([
