@@ -41,6 +41,7 @@ export class Live implements LiveServer {
   #ended: Promise<CloseReport> | undefined
   #test: string | undefined
   #restarting: Promise<CloseReport> | undefined
+  #reviving: Promise<CloseReport> | undefined
   /** True once a closing has given up waiting for a restart, which begins nothing more then. */
   #isLeftBehind = false
   #closing: Promise<CloseReport> | undefined
@@ -132,6 +133,12 @@ export class Live implements LiveServer {
     }
     restarting.then(over, over)
     return restarting
+  }
+
+  /** Begins another life of one that has died: one, for all that ask meanwhile. */
+  async revive(): Promise<void> {
+    this.#reviving ??= this.restart({ app: 'rebuild' }).finally(() => (this.#reviving = undefined))
+    await this.#reviving
   }
 
   close(options: CloseOptions = {}): Promise<CloseReport> {

@@ -193,7 +193,7 @@ export async function followTest(
   if (before instanceof ScopedServer) await before.renew()
   if (before?.died !== undefined) {
     if (restart === 'never') throw tell(before, before.died)
-    await (before instanceof ScopedServer ? before.revive() : before.restart({ app: 'rebuild' }))
+    await before.revive()
   }
   const server = (): Promise<Watched | undefined> => runningServer(definition)
   await testBegins(key, title, { lingering, grace, isShared: scope === 'run', server })

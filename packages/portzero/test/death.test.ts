@@ -57,6 +57,22 @@ test('with restart: between-tests the next test has a new one on the same port',
   await second()
 })
 
+test('tests that run at the same time have the same new one', async () => {
+  const { server, definition } = await acquired({ name: 'twins', restart: 'between-tests' })
+  const first = await followTest(definition, {}, 'first')
+  await failure(server.fetch('/exit?code=9'))
+  await failure(first())
+  const begin = async (title: string): Promise<number | undefined> => {
+    const ended = await followTest(definition, {}, title)
+    const { pid } = server
+    expect((await server.fetch('/')).status).toBe(200)
+    await ended()
+    return pid
+  }
+  const [second, third] = await Promise.all([begin('second'), begin('third')])
+  expect(second).toBe(third)
+})
+
 test('a server that has died is closed without a word: its test has told', async () => {
   const warn = vi.spyOn(console, 'warn').mockReturnValue(undefined)
   onTestFinished(() => warn.mockRestore())
