@@ -116,7 +116,9 @@ export interface Lease {
 interface Entry {
   readonly definition: Definition
   readonly place: Place
-  readonly server: Promise<LiveServer>
+  readonly starting: Promise<LiveServer>
+  /** Once it has started. */
+  server: LiveServer | undefined
   users: number
 }
 
@@ -166,7 +168,8 @@ export async function acquire(definition: Definition, place: Place): Promise<Lea
   const entry = find(definition) ?? open(definition, place)
   entry.users += 1
   try {
-    const server = await entry.server
+    const server = await entry.starting
+    entry.server = server
     if (server instanceof ScopedServer && (await server.renew())) await follow(server)
     let released: Promise<CloseReport | undefined> | undefined
     return { server, release: () => (released ??= release(entry, server)) }
@@ -189,17 +192,17 @@ export async function followTest(
 ): Promise<() => Promise<void>> {
   const { lingering, restart, scope } = definition
   const { grace = DEFAULTS.grace } = definition.options
-  const before = await runningServer(definition)
+  const before = runningServer(definition)
   if (before instanceof ScopedServer) await before.renew()
   if (before?.died !== undefined) {
     if (restart === 'never') throw tell(before, before.died)
     await before.revive()
   }
-  const server = (): Promise<Watched | undefined> => runningServer(definition)
+  const server = (): Watched | undefined => runningServer(definition)
   await testBegins(key, title, { lingering, grace, isShared: scope === 'run', server })
   return async () => {
     await testEnds(key)
-    const after = await server()
+    const after = server()
     if (after?.died !== undefined) throw tell(after, after.died)
   }
 }
@@ -210,8 +213,9 @@ function tell(server: LiveServer, death: PortzeroError): PortzeroError {
   return death
 }
 
-async function runningServer(definition: Definition): Promise<Watched | undefined> {
-  const server = await find(definition)?.server.catch(() => undefined)
+/** Nothing if it is still being started: whoever does not need it does not wait for it. */
+function runningServer(definition: Definition): Watched | undefined {
+  const server = find(definition)?.server
   return server !== undefined && isWatched(server) ? server : undefined
 }
 
@@ -233,7 +237,8 @@ function find({ name, target, scope, options }: Definition): Entry | undefined {
 }
 
 function open(definition: Definition, place: Place): Entry {
-  const entry: Entry = { definition, place, server: start(definition, place), users: 0 }
+  const starting = start(definition, place)
+  const entry: Entry = { definition, place, starting, server: undefined, users: 0 }
   entries.add(entry)
   return entry
 }

@@ -15,8 +15,8 @@ export interface Answerable {
   readonly grace: number
   /** Whether other workers use the server at the same time. */
   readonly isShared: boolean
-  /** Resolves to nothing if it does not run. */
-  server(): Promise<Followed | undefined>
+  /** Nothing if it does not run. */
+  server(): Followed | undefined
 }
 
 /** A server whose requests are told apart by test. */
@@ -132,7 +132,7 @@ function titlesOf(tests: Iterable<RunningTest>): string[] {
 
 async function settle(test: RunningTest, isLast: boolean): Promise<void> {
   const failures: string[] = []
-  const servers = await runningOf(isLast ? test.company.answersFor : test.answersFor)
+  const servers = runningOf(isLast ? test.company.answersFor : test.answersFor)
   const settling = [...servers].map(async ([server, settings]) => {
     const requests = await leftAt(server, settings, test, isLast)
     if (requests.length === 0) return
@@ -149,10 +149,10 @@ async function settle(test: RunningTest, isLast: boolean): Promise<void> {
 }
 
 /** Several tests, and several fixtures of one, may have the same server. */
-async function runningOf(all: readonly Answerable[]): Promise<Map<Followed, Answerable>> {
+function runningOf(all: readonly Answerable[]): Map<Followed, Answerable> {
   const servers = new Map<Followed, Answerable>()
   for (const each of all) {
-    const server = await each.server()
+    const server = each.server()
     if (server !== undefined) servers.set(server, each)
   }
   return servers

@@ -59,6 +59,19 @@ test.each(['inline', 'process'] as const)(
   },
 )
 
+test('a test does not wait for a server that another one starts', async () => {
+  let goOn = (): void => {}
+  const going = new Promise<void>((resolve) => (goOn = resolve))
+  const definition = define(() => going.then(() => ({ fetch: () => new Response() })))
+  const acquiring = acquire(definition, { slot: 0, workerId: '1' })
+  const ended = await followTest(definition, {}, 'needs none')
+  await ended()
+  goOn()
+  const { server, release } = await acquiring
+  expect((await server.fetch('/')).status).toBe(200)
+  await release()
+})
+
 test('the last of tests that run at the same time answers for all their servers', async () => {
   const [server, definition] = await start({ lingering: 'fail' })
   const [, other] = await start({ name: 'api', lingering: 'fail' })
