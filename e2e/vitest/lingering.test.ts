@@ -64,6 +64,17 @@ test('the last of them answers for all, and names them', async () => {
   )
 })
 
+test('a test that is over before its server is back does not run on', async () => {
+  const run = await runVitest('vitest-lingering', { files: ['mortal.test.ts'] })
+  expect(run.output).toContain('Test timed out in 100ms')
+  expect(run.tests.map(({ title, status }) => `${title}: ${status}`)).toEqual([
+    'kills it: failed',
+    'is over before it is back: failed',
+    'leaves a request running: failed',
+  ])
+  expect(run.tests[2]?.errors.join()).toMatch(told)
+})
+
 test('what is left on several servers is told as one, after all teardowns', async () => {
   const run = await runVitest('vitest-lingering', { files: ['two-servers.test.ts'] })
   expect(run.tests.map(({ title, status }) => `${title}: ${status}`)).toEqual([

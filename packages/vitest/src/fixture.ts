@@ -88,9 +88,14 @@ function follow(
   use: (value: undefined) => Promise<void>,
 ) => Promise<void> {
   return async ({ task, onTestFinished }, use) => {
-    const ended = await followTest(definition, task, task.name)
+    const begun = followTest(definition, task, task.name)
     // After all teardowns: Vitest skips those that come after one that throws. What this waits for has a limit of its own.
-    onTestFinished(ended, 0)
+    onTestFinished(async () => {
+      // The time of the test may have been over before it has begun.
+      const end = await begun.catch(() => undefined)
+      await end?.()
+    }, 0)
+    await begun
     await use(undefined)
   }
 }
