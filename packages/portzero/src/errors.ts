@@ -76,7 +76,8 @@ interface ErrorDetails {
 export class PortzeroError extends Error {
   readonly code: ErrorCode
   /** With `CLOSE_FAILED`: how the closing went otherwise. */
-  readonly report?: CloseReport
+  // Only declared: else each error would have it, and runners print what one has.
+  declare readonly report?: CloseReport
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)

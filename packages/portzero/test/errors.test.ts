@@ -25,6 +25,7 @@ async function refused(target: unknown, options?: unknown): Promise<PortzeroErro
   expect([...seen].filter((server) => server.listening)).toEqual([])
   expect(error).toBeInstanceOf(PortzeroError)
   expect(error.name).toBe(`PortzeroError [${error.code}]`)
+  expect(error).not.toHaveProperty('report')
   return error
 }
 
