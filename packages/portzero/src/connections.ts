@@ -314,11 +314,12 @@ export class Connections {
     connection.startedAt = performance.now()
     connection.sentBefore = bytesSent(connection.socket)
     connection.test = this.test
-    this.#onChange()
     if (this.#closing !== undefined) {
       noteArrival(connection)
       this.#end(connection, this.#closing)
     }
+    // Whoever is told may look at what is in flight, which this is then part of.
+    this.#onChange()
     return connection
   }
 

@@ -1,5 +1,8 @@
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import http from 'node:http'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { serve } from 'portzero'
 import type { LiveServer, ServeOptions, Target } from 'portzero'
@@ -76,6 +79,20 @@ const runtimes: Runtime[] = [
 /** Without the preload, which would put it on the socket anyway. */
 const SERVES_FD =
   "require('http').createServer((q, r) => r.end(JSON.stringify({ pid: process.pid, answered: 1 }))).listen({ fd: Number(process.argv[1]) })"
+
+/** Asks with no pause, each time when it has the answer to what it asked before, until nothing listens any more. */
+async function untilRefused(url: string, agent: http.Agent, answered: () => void): Promise<void> {
+  for (;;) {
+    const asked = http.get(url, { agent })
+    try {
+      const [response] = (await once(asked, 'response')) as [http.IncomingMessage]
+      await text(response)
+      answered()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return
+    }
+  }
+}
 
 interface Hello {
   readonly pid: number
@@ -267,6 +284,22 @@ describe.each(runtimes.filter(({ governed }) => governed))('$name', (runtime) =>
       expect(events?.bytesSent).toBeGreaterThan(0)
     })
     await stream.body?.cancel()
+  })
+
+  test('tells clients that ask on and on which answer is the last', async () => {
+    const server = await start()
+    const agent = new http.Agent({ keepAlive: true })
+    let answered = 0
+    const clients = ['/', '/', '/wait?ms=1', '/wait?ms=5'].map((path) =>
+      untilRefused(`${server.url}${path}`, agent, () => (answered += 1)),
+    )
+    await vi.waitFor(() => expect(answered).toBeGreaterThan(100))
+    const { outcome, durationMs } = await server.close({ grace: 2_000 })
+    expect(outcome).toBe('graceful')
+    // Less than clients get that send requests before they have the answers to those before.
+    expect(durationMs).toBeLessThan(400)
+    await Promise.all(clients)
+    agent.destroy()
   })
 
   test('resets all connections, and goes on', async () => {
