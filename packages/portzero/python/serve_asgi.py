@@ -450,6 +450,8 @@ def server_class(uvicorn):
                 await asyncio.sleep(LOOK)
             cut = self.in_flight.blockers()
             await self.cut_off(connections, tasks)
+            # A lifespan that blocks would keep it from the owner.
+            self.in_flight.tell()
             self.owner.tell({"type": "drained", "cut": cut})
             blockers = cut + await self.end_lifespan()
             outcome = "forced" if blockers else "graceful"

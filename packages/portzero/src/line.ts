@@ -88,10 +88,9 @@ export class Line {
 
   /** What is in the way of a closing that has not come to its end, as far as it was told. */
   inItsWay(): Blocker[] {
-    const inFlight = this.inFlight().map(asBlocker)
-    if (this.#drainedAt === undefined) return inFlight
+    if (this.#drainedAt === undefined) return this.inFlight().map(asBlocker)
     const ageMs = performance.now() - this.#drainedAt
-    return [...this.#cut, ...inFlight, { kind: 'hook', method: 'close', path: '', ageMs }]
+    return [...this.#cut, { kind: 'hook', method: 'close', path: '', ageMs }]
   }
 
   #take(report: Exclude<Report | News, { type: 'started' | 'failed' }>): void {

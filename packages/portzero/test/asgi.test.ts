@@ -377,6 +377,21 @@ describe('with uvicorn', () => {
       const report = await server.close({ grace: 50 })
       expect(report).toMatchObject({ outcome: 'killed', blockers: [{ kind: 'hook' }] })
     })
+
+    test.each([
+      [100, []],
+      [60_000, [{ kind: 'request', path: '/wait?ms=60000' }]],
+    ])(
+      'is told once of a request of %i ms before a lifespan that blocks, if it was cut off',
+      async (ms, cut) => {
+        const server = await serve(app({ asgi: 'shutdown_blocks:app', cwd: misbehaving }))
+        const path = `/wait?ms=${ms}`
+        server.fetch(path).catch(() => {})
+        await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path }]))
+        const { blockers } = await server.close({ grace: 300 })
+        expect(blockers).toMatchObject([...cut, { kind: 'hook' }])
+      },
+    )
   })
 
   describe('a start that fails', () => {
