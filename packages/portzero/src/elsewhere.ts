@@ -29,7 +29,7 @@ export function beginnerElsewhere(target: KnownTarget, settings: Settings): Begi
         const own = await certified(settings)
         if (isolation === 'thread') {
           const { beginInThread } = await import('./runtimes/thread.ts')
-          return beginInThread(target.location, own, port)
+          return beginInThread(target.location, own, port, start)
         }
         const { beginInProcess } = await import('./runtimes/process.ts')
         return beginInProcess(target.location, own, port, start)

@@ -33,7 +33,7 @@ export class Live implements LiveServer {
   readonly url: string
   readonly ca: string | undefined
   readonly #grace: number
-  readonly #rebuild: () => Promise<Life>
+  readonly #rebuild: (givenUp: AbortSignal) => Promise<Life>
   #life: Life
   /** Made when somebody asks for it. */
   #dispatcher: LastingDispatcher | undefined
@@ -42,12 +42,16 @@ export class Live implements LiveServer {
   #test: string | undefined
   #restarting: Promise<CloseReport> | undefined
   #reviving: Promise<CloseReport> | undefined
-  /** True once a closing has given up waiting for a restart, which begins nothing more then. */
-  #isLeftBehind = false
+  /** Has a restart left behind, for which a closing waits no longer: it begins nothing more then, and gives up what it has begun. */
+  #leave: (reason: PortzeroError) => void = () => {}
   #closing: Promise<CloseReport> | undefined
 
-  /** `rebuild` begins another life on the same port. */
-  constructor(life: Life, { host, grace }: Settings, rebuild: () => Promise<Life>) {
+  /** `rebuild` begins another life on the same port. One in a process or thread is killed when its start is given up. */
+  constructor(
+    life: Life,
+    { host, grace }: Settings,
+    rebuild: (givenUp: AbortSignal) => Promise<Life>,
+  ) {
     this.host = host
     this.port = life.port
     this.url = life.publicUrl
@@ -162,6 +166,11 @@ export class Live implements LiveServer {
     return this.#closing !== undefined
   }
 
+  /** Whether it runs in a process or thread of its own. */
+  get #isApart(): boolean {
+    return this.pid !== undefined || this.threadId !== undefined
+  }
+
   /** Whether it speaks HTTP/2, also of its own accord. */
   get http2(): boolean {
     return this.#life.http2
@@ -201,13 +210,14 @@ export class Live implements LiveServer {
     const isOver = await settlesWithin(restarting, grace + AFTERWARDS)
     clearTimeout(cut)
     if (!isOver) {
-      this.#isLeftBehind = true
+      this.#leave(closed(this.url))
       const ageMs = performance.now() - startedAt
       // The life that it had ends now, if it has not. Whatever it is about to begin ends at once.
       this.#life.hasten()
       const ended = this.#end(0, client).catch(() => undefined)
       void restarting.then(() => this.#end(0, client)).catch(() => {})
-      const last = (await settlesWithin(ended, FORCE)) ? await ended : undefined
+      const gone = this.#isApart ? Promise.all([ended, restarting]) : ended
+      const last = (await settlesWithin(gone, FORCE)) ? await ended : undefined
       const blockers: Blocker[] = [
         ...(last?.blockers ?? []),
         { kind: 'hook', method: 'restart', path: '', ageMs },
@@ -240,16 +250,18 @@ export class Live implements LiveServer {
 
   async #restart(app: 'keep' | 'rebuild', grace: number): Promise<CloseReport> {
     const life = this.#life
+    const left = new AbortController()
+    this.#leave = (reason) => left.abort(reason)
     const stopped = app === 'keep' ? life.pause(grace) : this.#end(grace)
     // Where a close hook throws it has ended all the same.
     if (app === 'rebuild') stopped.catch(() => void (this.#closing ??= stopped))
     const report = await stopped
     // A client of this process hears by then that its connections have ended, and asks on another.
     await turns(TURNS)
-    if (this.#isLeftBehind) throw closed(this.url)
+    left.signal.throwIfAborted()
     try {
       if (app === 'keep') await life.resume()
-      else this.#live(await this.#rebuild())
+      else this.#live(await this.#rebuild(left.signal))
       this.#dispatcher?.follow(this.#life.client.dispatcher)
       await this.#life.hear(this.#test)
       return report

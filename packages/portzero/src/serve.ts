@@ -37,7 +37,7 @@ export async function serveObserved(
   warnIfExposed(settings.host)
   const begin = beginnerFor(known, settings)
   const life = await begin(settings.port)
-  return new Live(life, settings, () => begin(life.port))
+  return new Live(life, settings, (signal) => begin(life.port, { signal }))
 }
 
 /** Says where a target runs. What is not needed in this process alone is loaded when it is. Throws `INVALID_OPTION`. */

@@ -124,7 +124,7 @@ function begin(prepared: readonly Prepared[], { signal, told, onLine }: Means): 
     try {
       const once: Begin = beginnerElsewhere(known, settings)
       const life = await once(settings.port, start)
-      return new Live(life, settings, () => once(life.port, { cwd }))
+      return new Live(life, settings, (givenUp) => once(life.port, { cwd, signal: givenUp }))
     } catch (error) {
       const isTold = prepared.length === 1 || signal.aborted || !(error instanceof Error)
       if (!isTold) error.message = `${name}: ${error.message}`

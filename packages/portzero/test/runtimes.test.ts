@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -663,6 +663,33 @@ test('what is cut off before an app is built anew is named by a close() that lea
   expect(blockers).toMatchObject([{ path: '/never' }, { kind: 'hook', method: 'restart' }])
   await Promise.allSettled([cut, restarting])
 })
+
+test.each(['thread', 'process'] as const)(
+  'a %s that is being started anew is killed by a close() that leaves that behind',
+  async (isolation) => {
+    const folderOfApp = await temporaryFolder()
+    const file = join(folderOfApp, 'starts-once.mjs')
+    await writeFile(
+      file,
+      `import { readFileSync, writeFileSync } from 'node:fs'
+      const pids = new URL('pids', import.meta.url)
+      writeFileSync(pids, process.pid + ' ', { flag: 'a' })
+      if (readFileSync(pids, 'utf8').split(' ').length > 2) await new Promise(() => setInterval(() => {}, 1_000))
+      export default { fetch: () => new Response('ok') }`,
+    )
+    const server = await serve(file, { isolation })
+    const restarting = failure(server.restart({ app: 'rebuild' }))
+    const pids = async (): Promise<number[]> =>
+      (await readFile(join(folderOfApp, 'pids'), 'utf8')).trim().split(' ').map(Number)
+    await vi.waitFor(async () => expect(await pids()).toHaveLength(2))
+    const { blockers } = await server.close({ grace: 50 })
+    expect(blockers).toMatchObject([{ kind: 'hook', method: 'restart' }])
+    expect(await answers(server.port)).toBe(false)
+    const living = (await pids()).filter((pid) => pid !== process.pid && isAlive(pid))
+    expect(living).toEqual([])
+    expect((await restarting).code).toBe('SERVER_CLOSED')
+  },
+)
 
 test('an answer of another program that is cut off before its end does not count as finished', async () => {
   const begins = "require('http').createServer((q, r) => r.write('begun')).listen(process.argv[1])"

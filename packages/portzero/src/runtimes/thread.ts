@@ -11,6 +11,7 @@ import type { Exit } from '../types.ts'
 import { REPORTING, withoutLoads } from '../load-reports.ts'
 import type { OnLoad } from '../load-reports.ts'
 import { ownMessages } from '../own-messages.ts'
+import type { Start } from '../start.ts'
 import { withLoader } from '../typescript-loader.ts'
 import type { Loader } from '../typescript-loader.ts'
 import { RemoteLife } from './remote.ts'
@@ -26,9 +27,10 @@ export function beginInThread(
   location: URL | string,
   settings: Settings,
   port: number,
+  start: Start = {},
 ): Promise<RemoteLife> {
   const url = urlOf(location)
-  return withLoader(url, (loader) => begin(url, loader, settings, port))
+  return withLoader(url, (loader) => begin(url, loader, settings, port, start))
 }
 
 function begin(
@@ -36,6 +38,7 @@ function begin(
   loader: Loader,
   { ready, observer, ...settings }: Settings,
   port: number,
+  start: Start,
 ): Promise<RemoteLife> {
   const reporting = observer?.loaded === undefined ? {} : REPORTING
   const order: StartOrder = { type: 'start', location: url.href, settings: { ...settings, port } }
@@ -47,7 +50,7 @@ function begin(
     stdout: true,
     stderr: true,
   })
-  return RemoteLife.begin(hostOf(worker, observer?.loaded), { ...settings, ready, observer })
+  return RemoteLife.begin(hostOf(worker, observer?.loaded), { ...settings, ready, observer }, start)
 }
 
 function stuck({ threadId }: Worker): Error {
