@@ -12,6 +12,12 @@ test('a request that outlasts its test is told', async () => {
   expect(run.output).toMatch(told)
 })
 
+test('also where the test has silenced the console', async () => {
+  const run = await runVitest('vitest-lingering', { files: ['silenced.test.ts'] })
+  expect(run).toMatchObject({ exitCode: 0, passed: 1, failed: 0 })
+  expect(run.output).toMatch(told)
+})
+
 test('or fails it', async () => {
   const run = await runVitest('vitest-lingering', { files, env: { LINGERING: 'fail' } })
   expect(run).toMatchObject({ exitCode: 1, passed: 1, failed: 1 })

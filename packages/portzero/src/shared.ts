@@ -26,6 +26,7 @@ import type {
   ServeOptions,
   Target,
 } from './types.ts'
+import { warn } from './warn.ts'
 
 export { DistantServer, addressOf } from './distant-server.ts'
 export type { Address } from './distant-server.ts'
@@ -327,10 +328,6 @@ function haveSameValues(a: object, b: object): boolean {
   const [ours, theirs] = [given(a), given(b)]
   const names = Object.keys({ ...ours, ...theirs })
   return names.every((name) => Object.is(ours[name], theirs[name]))
-}
-
-function warn(sentence: string): void {
-  console.warn(`portzero: ${sentence}`)
 }
 
 function howClosed({ outcome, durationMs }: CloseReport): string {

@@ -5,6 +5,7 @@ import { inWords } from './in-words.ts'
 import { followSending, sending } from './sending.ts'
 import { TURNS, turns } from './turns.ts'
 import type { InFlight } from './types.ts'
+import { warn } from './warn.ts'
 
 /** What happens when a test ends while requests that it made are still running. */
 export type Lingering = 'wait' | 'warn' | 'fail'
@@ -138,7 +139,7 @@ async function settle(test: RunningTest, isLast: boolean): Promise<void> {
     if (requests.length === 0) return
     const message = inSentences(requests, server, test)
     if (settings.lingering === 'fail') failures.push(message)
-    else console.warn(`portzero: ${message}`)
+    else warn(message)
   })
   await Promise.all(settling)
   if (failures.length === 0) return

@@ -1,14 +1,12 @@
-import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { acquire, define, followTest } from 'portzero/shared'
 import type { SharedOptions } from 'portzero/shared'
 import { expect, onTestFinished, test } from 'vitest'
 import type { LiveServer } from 'portzero'
 import { APP } from './background.ts'
 import { until } from './processes.ts'
-import { failure } from './support.ts'
+import { failure, run } from './support.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 type Definition = ReturnType<typeof define>
@@ -126,9 +124,6 @@ test('the first request of a process, for which Node loads its fetch, is that of
     await ended().catch(({ message }) => console.log(message))
     await release()
   `
-  const args = ['--input-type=module', '--eval', program]
-  const { stdout } = await promisify(execFile)(process.execPath, args, {
-    cwd: import.meta.dirname,
-  })
+  const { stdout } = await run(program)
   expect(stdout).toMatch(/^The test "asks" ended while \S+ was still at work on GET \/never/)
 })

@@ -1,7 +1,7 @@
 import { acquire, define, offer } from 'portzero/shared'
 import type { Place, SharedContext } from 'portzero/shared'
-import { describe, expect, test, vi } from 'vitest'
-import { answers, failure } from './support.ts'
+import { describe, expect, test } from 'vitest'
+import { answers, failure, run } from './support.ts'
 
 const place: Place = { slot: 0, workerId: '1' }
 
@@ -116,17 +116,19 @@ test('a start that its own limit cuts short says nothing of the runner', async (
   expect(error.message).not.toContain('Raise the limit')
 })
 
-test('a forced close is told in one paragraph', async () => {
-  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
-  const definition = define((_request: unknown, _response: unknown) => {}, { grace: 20 })
-  const lease = await acquire(definition, place)
-  const answer = failure(lease.server.fetch('/never'))
-  await lease.release()
-  await answer
-  expect(warn.mock.calls.flat().join('\n')).toMatch(
-    /closed by force after \d+ ms. In its way: GET \/never, unanswered for \d+ ms/,
+test('a forced close is told in one paragraph, also where the console is silenced', async () => {
+  const program = `
+    import { acquire, define } from 'portzero/shared'
+    console.warn = () => {}
+    const definition = define((_request, _response) => {}, { grace: 20 })
+    const { server, release } = await acquire(definition, { slot: 0, workerId: '1' })
+    server.fetch('/never').catch(() => {})
+    await release()
+  `
+  const { stderr } = await run(program)
+  expect(stderr).toMatch(
+    /^portzero: server \S+ was closed by force after \d+ ms. In its way: GET \/never, unanswered for \d+ ms.\n$/,
   )
-  warn.mockRestore()
 })
 
 test.each([

@@ -1,6 +1,7 @@
-import { fork } from 'node:child_process'
+import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
+import { promisify } from 'node:util'
 import type { PortzeroError } from 'portzero'
 import { onTestFinished } from 'vitest'
 
@@ -50,4 +51,10 @@ export async function clientThatStandsStill(
   onTestFinished(() => void client.kill())
   await once(client, 'message')
   return { read: once(client, 'message'), goOn: () => void client.stdin?.end() }
+}
+
+/** Runs a program that imports the packages by their names, and resolves to what it has printed. */
+export function run(program: string): Promise<{ stdout: string; stderr: string }> {
+  const args = ['--input-type=module', '--eval', program]
+  return promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname })
 }

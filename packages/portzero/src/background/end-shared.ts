@@ -8,6 +8,7 @@ import { Registry } from './registry.ts'
 import type { HeldRecord } from './registry.ts'
 import { HOOK_THREW, sharedIn } from './run-end.ts'
 import { forcedClose, tellingClose } from '../slow-close.ts'
+import { warn } from '../warn.ts'
 
 const registry = new Registry()
 void Promise.all(sharedIn(registry, Number(process.argv[2])).map(end))
@@ -31,8 +32,4 @@ async function close({ target }: HeldRecord, server: Connected): Promise<void> {
   const report = await tellingClose(target, server, server.stop(), warn)
   const hasDied = server.died !== undefined
   if (!hasDied && report.outcome !== 'graceful') warn(forcedClose(target, server, report))
-}
-
-function warn(sentence: string): void {
-  console.warn(`portzero: ${sentence}`)
 }
