@@ -74,12 +74,15 @@ export function liveServer<Name extends string = 'server'>(
   const fixtures: object =
     definition.name === 'server' ? withBaseURL(definition) : named(definition)
   const perTest = {
-    [`${definition.name}PerTest`]: [follow(definition), { auto: true, box: true }],
+    [`${definition.name}PerTest`]: [
+      follow(definition),
+      { auto: true, box: true, timeout: limits(definition).timeout },
+    ],
   }
   return offer(definition, { ...fixtures, ...perTest } as LiveServerFixtures<Name>)
 }
 
-/** A fixture of every test, which knows when it begins and ends. It starts no server. */
+/** A fixture of every test, which knows when it begins and ends. It starts no server, but may start one again, and wait for requests. */
 function follow(definition: Definition): TestFixture<void, object> {
   return async ({}, use, info): Promise<void> => {
     const ended = await followTest(definition, info, info.title)

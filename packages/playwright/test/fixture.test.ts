@@ -24,7 +24,7 @@ async function using<T>([fixture]: WorkerFixture<T>, body: (value: T) => unknown
 }
 
 /** What knows when a test begins and ends. */
-const ofEachTest = [expect.any(Function), { auto: true, box: true }]
+const ofEachTest = [expect.any(Function), { auto: true, box: true, timeout: expect.any(Number) }]
 
 test('gives server and baseURL', () => {
   const fixtures = liveServer(app)
