@@ -46,6 +46,8 @@ FAILED = 3  # uvicorn's own exit code of a failed start
 
 # How often it is looked whether what is in flight has ended, and told what is, in seconds. uvicorn looks every 0.1 s.
 LOOK = 0.005
+# How often is told what stays in flight, in seconds.
+AGAIN = 0.05
 # What the tasks of requests that were cut off get to clean up, and what the lifespan gets at least, in seconds.
 AFTERWARDS = 0.05
 # How long a connection is kept after an answer while closing, in seconds: the next request may be on the wire.
@@ -241,6 +243,7 @@ class InFlight:
         self.is_closing = False
         self.has_changed = False
         self.is_due = False
+        self.again = None
         self.left = asyncio.Event()
 
     async def __call__(self, scope, receive, send):
@@ -299,6 +302,14 @@ class InFlight:
         for request in self.requests:
             request.is_told = True
         self.owner.tell({"type": "inFlight", "inFlight": [request.in_flight() for request in self.requests]})
+        if self.again is not None:
+            self.again.cancel()
+        # How much of an answer was sent shows later.
+        self.again = asyncio.get_running_loop().call_later(AGAIN, self.tell_again) if self.requests else None
+
+    def tell_again(self):
+        self.has_changed = True
+        self.tell_if_due()
 
     async def idle(self):
         while any(request.kind == "request" for request in self.requests):

@@ -54,6 +54,18 @@ class App:
 app = App()
 `
 
+/** Begins its answer late, and never ends it. */
+const ANSWERS_LATE = `
+import asyncio
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await asyncio.sleep(0.1)
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x" * 1_000, "more_body": True})
+        await asyncio.Event().wait()
+`
+
 /** Without files of bytecode beside the fixtures. */
 const env = { PYTHONDONTWRITEBYTECODE: '1' }
 
@@ -328,6 +340,15 @@ describe('with uvicorn', () => {
       expect(await report()).toMatchObject({ type: 'drained' })
       expect(await report()).toMatchObject({ result: { outcome: 'graceful' } })
       expect(await exited).toEqual([0, null])
+    })
+
+    test('is told how much of an answer was sent, also if that begins late', async () => {
+      const folder = await temporaryFolder()
+      await writeFile(join(folder, 'late.py'), ANSWERS_LATE)
+      await using server = await serve(app({ asgi: 'late:app', cwd: folder }), { grace: 0 })
+      server.fetch('/').catch(() => {})
+      await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ bytesSent: 0 }]))
+      await vi.waitFor(() => expect(server.inFlight()[0]?.bytesSent).toBeGreaterThanOrEqual(1_000))
     })
 
     test('waits for neither event streams nor WebSockets when it waits until the app is idle', async () => {
