@@ -11,8 +11,12 @@ export function ownMessages<Sent, Received>(
     send: (message) => shared.send({ [MARK]: message }),
     listen: (receive) =>
       shared.listen((message) => {
-        if (typeof message !== 'object' || message === null || !(MARK in message)) return
-        receive(message[MARK] as Received)
+        const own = isObject(message) ? message[MARK] : undefined
+        if (isObject(own)) receive(own as Received)
       }),
   }
+}
+
+function isObject(value: unknown): value is { readonly [MARK]?: unknown } {
+  return typeof value === 'object' && value !== null
 }

@@ -607,7 +607,7 @@ test.each(['thread', 'process'] as const)(
       file,
       `import { parentPort } from 'node:worker_threads'
       const say = (message) => parentPort ? parentPort.postMessage(message) : process.send(message)
-      for (const message of [null, 'failed', { type: 'failed' }, { 'watch:import': 1 }]) say(message)
+      for (const message of [null, 'failed', { type: 'failed' }, { 'watch:import': 1 }, { portzero: null }]) say(message)
       export default { fetch: () => (say({ type: 'failed' }), new Response('ok')) }`,
     )
     const server = await serve(file, { isolation })
