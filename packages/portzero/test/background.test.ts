@@ -184,6 +184,26 @@ test('stops once, however many ask for it', async () => {
   expect((await failure(others[0].restart())).code).toBe('SERVER_CLOSED')
 })
 
+test('is waited for by whoever looks for it while it closes, for longer than one that tells nothing', async () => {
+  const server = await begin(write('app.mjs', APP), { name: 'api' })
+  const cut = failure(server.fetch('/holds'))
+  await until(
+    () => server.inFlight().length === 1,
+    () => server.inFlight(),
+  )
+  const other = await join('api')
+  const stopping = server.stop({ grace: 5_500 })
+  const isRefused = async (): Promise<boolean> =>
+    other.fetch('/').then(
+      () => false,
+      () => true,
+    )
+  await until(isRefused, () => 'it takes requests')
+  expect((await failure(connect('api'))).code).toBe('NOT_RUNNING')
+  expect(await stopping).toMatchObject({ outcome: 'forced', blockers: [{ path: '/holds' }] })
+  await cut
+})
+
 test('gives requests that were sent before it was stopped their answers', async () => {
   const server = await begin(write('app.mjs', APP), { name: 'api' })
   const answers = Array.from({ length: 5 }, async () => (await server.fetch('/late')).text())

@@ -111,7 +111,9 @@ export class Connected implements ConnectedServer {
     const limit = hasRun ? HELLO : record.startTimeout + HELLO
     const answer = Promise.race([connection.line.started, connection.lost])
     try {
-      if (!(await settlesWithin(answer, limit))) throw silent(record, limit)
+      const word = Promise.race([answer, connection.closing])
+      if (!(await settlesWithin(word, limit))) throw silent(record, limit)
+      // One that is closing lets go when it has closed, within the grace that it was given.
       const told = await answer
       if (told === undefined) return undefined
       if (told.held === undefined) throw silent(record, limit)

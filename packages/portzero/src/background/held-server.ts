@@ -186,8 +186,8 @@ export class HeldServer {
       this.#users.delete(user)
       void this.#tellTests()
     })
-    // One that is closing lets go of it soon.
     if (this.#ending === undefined) this.#introduce(governor)
+    else governor.tell({ type: 'closing' })
   }
 
   #introduce(governor: Governor): void {

@@ -16,6 +16,8 @@ export class HolderConnection {
   readonly line: Line
   /** Resolves when the other end is gone, or this one has let go. */
   readonly lost: Promise<undefined>
+  /** Resolves when the server begins to close, if it is told so. */
+  readonly closing: Promise<void>
   readonly #socket: net.Socket
   #awaited = 0
   /** What the server has printed of late, also before it was ready. */
@@ -30,10 +32,13 @@ export class HolderConnection {
     this.#socket = socket
     this.lost = new Promise((resolve) => socket.once('close', () => resolve(undefined)))
     const channel = channelOver<Order | HeldOrder, Report | News>(socket)
+    let close: () => void = () => {}
+    this.closing = new Promise((resolve) => (close = resolve))
     this.line = new Line(channel, {
       news: (news) => {
-        if (news.type === 'printed') this.#print(news.line)
-        else this.#follow(news)
+        if (news.type === 'printed') return this.#print(news.line)
+        if (news.type === 'closing') close()
+        this.#follow(news)
       },
     })
   }
