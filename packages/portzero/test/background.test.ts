@@ -12,7 +12,7 @@ import { afterEach, expect, onTestFinished, test } from 'vitest'
 import { connect, list, start } from 'portzero'
 import type { ConnectedServer, StartOptions, Target } from 'portzero'
 import { APP, act, useBackground } from './background.ts'
-import { carriersOf, until } from './processes.ts'
+import { carriersOf, isAlive, until } from './processes.ts'
 import { failure } from './support.ts'
 
 const { folder, state, files, write } = useBackground()
@@ -202,6 +202,15 @@ test('is waited for by whoever looks for it while it closes, for longer than one
   expect((await failure(connect('api'))).code).toBe('NOT_RUNNING')
   expect(await stopping).toMatchObject({ outcome: 'forced', blockers: [{ path: '/holds' }] })
   await cut
+})
+
+test('is gone with a holder that does not do what it is told', async () => {
+  const server = await begin(write('app.mjs', APP), { name: 'api' })
+  const { pid = 0 } = server
+  const [entry] = await list()
+  process.kill(entry?.holderPid ?? 0, 'SIGSTOP')
+  expect(await server.stop({ grace: 0 })).toMatchObject({ outcome: 'killed' })
+  expect([pid, entry?.holderPid ?? 0].filter(isAlive)).toEqual([])
 })
 
 test('gives requests that were sent before it was stopped their answers', async () => {

@@ -12,7 +12,8 @@ import { idleWithin } from '../idle.ts'
 import { asBlocker, cannotDrop, reportOf } from '../life.ts'
 import type { Told } from '../line.ts'
 import { checkCloseOptions, checkRestartOptions } from '../options.ts'
-import { isAlive } from './process-identity.ts'
+import { identify, isAlive } from './process-identity.ts'
+import type { ProcessIdentity } from './process-identity.ts'
 import type { HeldRecord } from './registry.ts'
 import type {
   CloseOptions,
@@ -37,7 +38,7 @@ const NEWS = 250
 /** How long tests are told to a holder before they go on, in ms. */
 const TESTS = 1_000
 
-/** How long to wait before a holder that is about to end is looked for again, in ms. */
+/** How long to wait before a process that is about to end is looked for again, in ms. */
 const AGAIN = 2
 
 const GRACEFUL: CloseReport = { outcome: 'graceful', durationMs: 0, blockers: [] }
@@ -240,7 +241,7 @@ export class Connected implements ConnectedServer {
     const ended = this.#connection.ask({ type: 'end', grace, since, ports })
     void client.close()
     const inTime = await settlesWithin(ended, left() + STUBBORN)
-    await this.#seeOff()
+    await this.#seeOff(inTime ? HELLO : 0)
     await client.destroy()
     if (!inTime) {
       ended.catch(() => {})
@@ -251,13 +252,13 @@ export class Connected implements ConnectedServer {
     return reportOf(all, startedAt, outcome === 'graceful' && !isAnswered ? 'forced' : outcome)
   }
 
-  /** The holder ends by itself when all is said; one that does not is killed, and what it holds with it. */
-  async #seeOff(): Promise<void> {
+  /** The holder ends by itself when all is said. One that does not within `ms` is killed, and what it holds by its watchdog then. */
+  async #seeOff(ms: number): Promise<void> {
     const { holder } = this.#record
-    await settlesWithin(this.#connection.lost, HELLO)
-    const deadline = performance.now() + HELLO
-    while (isAlive(holder) && performance.now() < deadline) await delay(AGAIN)
-    if (isAlive(holder)) send(holder.pid, 'SIGKILL')
+    const app = this.pid === undefined ? undefined : identify(this.pid)
+    await settlesWithin(this.#connection.lost, ms)
+    if (!(await isGoneWithin(holder, ms))) send(holder.pid, 'SIGKILL')
+    for (const one of [holder, app]) if (one !== undefined) await isGoneWithin(one, HELLO)
   }
 
   #hear(news: Heard): void {
@@ -302,6 +303,13 @@ export class Connected implements ConnectedServer {
     await settlesWithin(this.#exited.promise, NEWS)
     return this.died
   }
+}
+
+/** Whether a process that is not our child has ended, or does within `ms`. */
+async function isGoneWithin(one: ProcessIdentity, ms: number): Promise<boolean> {
+  const deadline = performance.now() + ms
+  while (isAlive(one) && performance.now() < deadline) await delay(AGAIN)
+  return !isAlive(one)
 }
 
 /** A promise, and what settles it. */
