@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { serve } from 'portzero'
-import type { LiveServer, ServeOptions, Target } from 'portzero'
+import type { LiveServer, PortzeroError, ServeOptions, Target } from 'portzero'
 import { request } from 'undici'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { findPython, whyNot } from '../../../scripts/asgi.js'
+import { turns } from '../dist/turns.js'
 import { answers, failure, holdPort } from './support.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -314,6 +315,33 @@ describe.each(runtimes.filter(({ governed }) => governed))('$name', (runtime) =>
 
 describe.each(runtimes.filter(canPause))('$name', (runtime) => {
   const start = begin(runtime)
+
+  test('goes down and up again without delay while it is asked on and on', async () => {
+    const server = await start({ grace: 5_000 })
+    const over = new AbortController()
+    let answered = 0
+    const refusals = new Set<string>()
+    const asking = (async () => {
+      while (!over.signal.aborted) {
+        try {
+          await (await server.fetch('/')).text()
+          answered += 1
+        } catch (error) {
+          refusals.add((error as PortzeroError).code)
+          await turns(1)
+        }
+      }
+    })()
+    await vi.waitFor(() => expect(answered).toBeGreaterThan(20))
+    for (let times = 0; times < 5; times += 1) {
+      const { outcome, durationMs } = await server.restart()
+      expect(outcome).toBe('graceful')
+      expect(durationMs).toBeLessThan(500)
+    }
+    over.abort()
+    await asking
+    expect([...refusals].filter((code) => code !== 'SERVER_CLOSED')).toEqual([])
+  })
 
   test('goes down and up again with its state', async () => {
     const server = await start()

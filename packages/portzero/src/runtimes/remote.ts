@@ -89,7 +89,7 @@ export class RemoteLife implements Life {
   readonly port: number
   readonly http2: boolean
   readonly ca: string | undefined
-  readonly client: Client
+  client: Client
   readonly exited: Promise<Exit>
   readonly #host: Host
   readonly #line: Line | undefined
@@ -248,11 +248,20 @@ export class RemoteLife implements Life {
   async pause(grace: number): Promise<CloseReport> {
     const { canPause = this.isGoverned } = this.#host
     if (!canPause) throw cannotPause(this.#host)
-    return this.#obeyed(this.#close('pause', grace), grace + LATE)
+    try {
+      return await this.#obeyed(this.#close('pause', grace), grace + LATE)
+    } catch (error) {
+      this.client = new Client(this)
+      throw error
+    }
   }
 
   async resume(): Promise<void> {
-    await this.#obeyed(Promise.resolve(this.#line?.ask({ type: 'resume' })), this.#startTimeout)
+    try {
+      await this.#obeyed(Promise.resolve(this.#line?.ask({ type: 'resume' })), this.#startTimeout)
+    } finally {
+      this.client = new Client(this)
+    }
   }
 
   /** What is in the way of a closing that has not come to its end. */
@@ -287,10 +296,10 @@ export class RemoteLife implements Life {
   async #close(type: 'end' | 'pause', grace: number, other?: OwnClient): Promise<CloseReport> {
     const { client } = this
     const since = now()
-    if (type === 'end') client.stop()
+    client.stop()
     const ports = [...(await client.sent(grace)), ...((await other?.sending()) ?? [])]
     const closed = this.#line?.ask({ type, grace, since, ports })
-    const answered = type === 'end' ? client.close() : undefined
+    const answered = client.close()
     if (closed !== undefined) return (await closed) ?? GRACEFUL
     // A program that cannot be told to close may end at once when it is asked to: it has to have answered our client.
     await answered
