@@ -1,9 +1,13 @@
+/** The type of the last frame that a side sends. */
+const CLOSE = 0x8
+
 /** Where in the frames of a WebSocket what was sent of them has come: https://datatracker.ietf.org/doc/html/rfc6455#section-5.2 */
 export class Frames {
   /** What has come of the head of a frame. */
   readonly #head: number[] = []
   /** What is still to come of its payload, in bytes. */
   #left = 0
+  #isLast = false
 
   /** Takes what is sent up to the end of a frame, from a position on. Returns how far that is. */
   take(chunk: Uint8Array, from = 0): number {
@@ -28,6 +32,11 @@ export class Frames {
     return this.#left === 0 && this.#head.length === 0
   }
 
+  /** True once the last frame has begun. */
+  get isLast(): boolean {
+    return this.#isLast
+  }
+
   /** Begins a payload, if the head before it is whole. */
   #begin(): void {
     const [first, second] = this.#head
@@ -38,6 +47,7 @@ export class Frames {
     if (this.#head.length < 2 + size + mask) return
     const long = this.#head.slice(2, 2 + size)
     this.#left = size === 0 ? short : long.reduce((length, byte) => length * 256 + byte, 0)
+    this.#isLast ||= (first & 0x0f) === CLOSE
     this.#head.length = 0
   }
 }

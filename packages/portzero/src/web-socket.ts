@@ -76,7 +76,9 @@ export class ServedWebSocket {
 
   #sayGoodbye(): void {
     const stream = this.#stream
-    if (this.#isDismissed || !stream.writable || !this.#frames.isBetween) return
+    // What the app has closed is: a second frame of that kind is a failure to Chromium (1006).
+    if (this.#isDismissed || this.#frames.isLast) return
+    if (!stream.writable || !this.#frames.isBetween) return
     this.#write.call(stream, GOING_AWAY)
     // The library would answer the client's answer, and Chromium takes that for a failure (1006).
     this.#isDismissed = true

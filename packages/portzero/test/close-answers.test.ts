@@ -6,7 +6,7 @@ import https from 'node:https'
 import net from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
@@ -312,6 +312,27 @@ describe('a WebSocket', () => {
     expect(await closing).toMatchObject(graceful)
     expect(await code).toBe(1001)
   })
+})
+
+test('a WebSocket that the app closes is not closed again', async () => {
+  const app = http.createServer().on('upgrade', (_request, socket: Duplex) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n')
+    socket.write(Buffer.from([0x88, 2, 0x0f, 0xa1]))
+    socket.once('data', () => socket.end())
+  })
+  const server = await serve(app, { grace: GRACE })
+  const upgrade = ['Connection: Upgrade', 'Upgrade: websocket']
+  const client = ask(dial(server.port), 'GET / HTTP/1.1', ...upgrade)
+  await once(client, 'readable')
+  const closing = server.close()
+  while (await answers(server.port));
+
+  client.write(GOING_AWAY)
+  const received = await buffer(client)
+  expect(received.subarray(received.indexOf('\r\n\r\n') + 4)).toEqual(
+    Buffer.from([0x88, 2, 0x0f, 0xa1]),
+  )
+  expect(await closing).toMatchObject(graceful)
 })
 
 describe('a WebSocket that the app has just written to', () => {
