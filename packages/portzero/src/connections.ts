@@ -475,10 +475,14 @@ function has({ answer, exchanges }: Connection, response: ServerResponse): boole
 
 function cut(connection: Connection): void {
   const { socket, stream, session, exchanges } = connection
-  exchanges.length = 0
+  const unanswered = exchanges.splice(0)
   connection.answer = undefined
   connection.last = undefined
-  if (session !== undefined) return void cutSession(session, stream)
+  if (session !== undefined) {
+    // Node tells each of its streams of the error, which would end a process that does not listen.
+    for (const { answer } of unanswered) answer?.on('error', () => {})
+    return void cutSession(session, stream)
+  }
   if (isEnding(stream)) socket.destroy()
   else reset(socket)
   stream.destroy()

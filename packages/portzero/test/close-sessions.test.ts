@@ -10,6 +10,7 @@ import { serve } from 'portzero'
 import type { LiveServer } from 'portzero'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { answers, clientThatStandsStill, gate } from './support.ts'
+import { Watch } from './watch.ts'
 
 const GRACE = 5_000
 
@@ -21,6 +22,9 @@ const WHILE = 100
 
 /** So much a client lets the server send before it has read any. */
 const WINDOW = 2_000_000
+
+/** Of HTTP/2, RFC 9113. */
+const INTERNAL_ERROR = 2
 
 const graceful = { outcome: 'graceful', blockers: [] }
 
@@ -340,6 +344,31 @@ test('an answer over HTTP/2 that is not read within the grace is named', async (
   await given.opened
   const report = await server.close()
   expect(report).toMatchObject({ outcome: 'forced', blockers: [{ path: '/large' }] })
+})
+
+test('what is cut off over HTTP/2 is no error to an app that listens for none', async () => {
+  using watch = new Watch()
+  const app = http2.createServer().on('stream', (stream) => {
+    stream.respond()
+    stream.pushStream({ ':path': '/pushed' }, (_error, pushed) => pushed.respond())
+  })
+  const server = await serve(app, { grace: 0 })
+  const ask = async (): Promise<Promise<number>[]> => {
+    const { session } = await connect(server)
+    const answer = session.request({ ':path': '/' })
+    const ended = bytesOf(answer).then(() => answer.rstCode)
+    const [pushed] = (await once(session, 'stream')) as [http2.ClientHttp2Stream]
+    pushed.on('error', () => {})
+    return [ended]
+  }
+
+  const [dropped] = await ask()
+  server.dropConnections()
+  expect(await dropped).toBe(INTERNAL_ERROR)
+  const [cut] = await ask()
+  await server.close()
+  expect(await cut).toBe(INTERNAL_ERROR)
+  expect(watch.unhandled()).toEqual([])
 })
 
 test('an event stream over HTTP/2 is ended by what the app answers with, which may have more to say', async () => {
