@@ -27,7 +27,12 @@ function sentType({ sentHeaders }: ServerHttp2Stream): string {
 export function endEventStream(answer: Answer | Http2ServerResponse): void {
   // The app may not have heard of it yet, and write on.
   answer.on('error', () => {})
-  answer.end()
+  try {
+    answer.end()
+  } catch {
+    // The app's own may refuse to, or Node, for want of a length that was promised: it is in flight until the grace is over.
+    return
+  }
   if ('req' in answer && !('stream' in answer)) return
   // Over HTTP/2 what is still to be sent would be lost by that.
   const writable: Writable = answer

@@ -442,6 +442,30 @@ test('an event stream that begins while closing is ended, after what the app wri
   expect(await text(client)).toMatch(/data: 1\n\n\r\n0\r\n\r\n$/)
 })
 
+test('an event stream that cannot be ended is cut off, and in the way of nothing else', async () => {
+  const release = gate()
+  const server = await serve(
+    ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+      if (url === '/late') return void release.opened.then(() => response.end('late'))
+      response.strictContentLength = true
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'content-length': 100 })
+      response.write('data: 1\n\n')
+    },
+    { grace: 200 },
+  )
+  const events = ask(dial(server.port), 'GET /events HTTP/1.1')
+  await once(events, 'readable')
+  const late = ask(dial(server.port), 'GET /late HTTP/1.1')
+  while (server.inFlight().length < 2) await delay(1)
+  const closing = server.close()
+  while (await answers(server.port));
+
+  release.open()
+  expect(bodyOf(await text(late))).toBe('late')
+  expect(await closing).toMatchObject({ outcome: 'forced', blockers: [{ path: '/events' }] })
+  await expect(text(events)).rejects.toMatchObject({ code: 'ECONNRESET' })
+})
+
 describe('cuts off with a reset, which nobody takes for the end of', () => {
   const HUGE = 20_000_000
 
