@@ -150,6 +150,8 @@ function isCompressing(stream: Duplex): boolean {
 
 function bytesOf([chunk, encoding]: unknown[]): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk
+  if (ArrayBuffer.isView(chunk))
+    return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)
   const known = typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8'
   return typeof chunk === 'string' ? Buffer.from(chunk, known) : new Uint8Array()
 }

@@ -314,6 +314,26 @@ describe('a WebSocket', () => {
   })
 })
 
+test('a WebSocket is told behind frames that the app writes as a view of their bytes', async () => {
+  const frame = new DataView(new Uint8Array([0x82, 3, 1, 2, 3]).buffer)
+  const app = http.createServer().on('upgrade', (_request, socket: Duplex) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n')
+    socket.write(new DataView(frame.buffer, 0, 2))
+    socket.write(Buffer.from(frame.buffer, 2))
+    socket.once('data', () => socket.end())
+  })
+  const server = await serve(app, { grace: GRACE })
+  const upgrade = ['Connection: Upgrade', 'Upgrade: websocket']
+  const client = ask(dial(server.port), 'GET / HTTP/1.1', ...upgrade)
+  await once(client, 'readable')
+  const closing = server.close()
+  while (await answers(server.port));
+
+  client.write(GOING_AWAY)
+  expect((await buffer(client)).subarray(-4)).toEqual(GOING_AWAY)
+  expect(await closing).toMatchObject(graceful)
+})
+
 test('a WebSocket that the app closes is not closed again', async () => {
   const app = http.createServer().on('upgrade', (_request, socket: Duplex) => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n')
