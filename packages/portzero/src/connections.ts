@@ -334,7 +334,8 @@ export class Connections {
 
   #upgraded(request: IncomingMessage, socket: Socket): void {
     const { method = 'GET', url: path = '/', headers } = request
-    const exchange = this.#began(socket, { method, path })
+    // What speaks on may be what Node has wrapped round the socket, while a part of the request is still to come.
+    const exchange = this.#began(request.socket, { method, path })
     if (exchange === undefined || headers.upgrade?.toLowerCase() !== 'websocket') return
     whenAccepted(socket, (webSocket) => this.#accepted(exchange, webSocket))
   }

@@ -334,6 +334,28 @@ test('a WebSocket is told behind frames that the app writes as a view of their b
   expect(await closing).toMatchObject(graceful)
 })
 
+test('an upgrade that the app accepts before it has all of the request is let finish', async () => {
+  const [accepted, release] = [gate(), gate()]
+  const app = http.createServer().on('upgrade', (_request, socket: Duplex) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n')
+    socket.resume()
+    void release.opened.then(() => socket.end('all'))
+    accepted.open()
+  })
+  const server = await serve(app, { grace: GRACE })
+  const upgrade = ['Connection: Upgrade', 'Upgrade: echo', 'Content-Length: 4']
+  const client = ask(dial(server.port), 'GET / HTTP/1.1', ...upgrade)
+  await accepted.opened
+  const closing = server.close()
+  while (await answers(server.port));
+
+  expect(server.inFlight()).toMatchObject([{ kind: 'upgrade' }])
+  client.write('rest')
+  release.open()
+  expect(bodyOf(await text(client))).toBe('all')
+  expect(await closing).toMatchObject(graceful)
+})
+
 test('a WebSocket that the app closes is not closed again', async () => {
   const app = http.createServer().on('upgrade', (_request, socket: Duplex) => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n')
