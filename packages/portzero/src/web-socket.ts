@@ -126,7 +126,8 @@ export function whenAcceptedOver(
     stream,
     () => false,
     () => {
-      if (stream.sentHeaders[':status'] !== 200) return
+      // A text, where the app has given all headers as an array of such.
+      if (Number(stream.sentHeaders[':status']) !== 200) return
       const webSocket = new ServedWebSocket(stream, stream.write as Write)
       stream.write = (...args: unknown[]) => webSocket.write(args)
       accepted(webSocket)
