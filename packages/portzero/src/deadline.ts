@@ -4,6 +4,9 @@ import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:tim
 /** Milliseconds since the epoch, also in a process whose tests have set the clock. */
 export const now: () => number = Date.now
 
+/** The longest delay that a timer of Node's keeps, in ms: a longer one would fire at once. */
+export const LONGEST: number = 2 ** 31 - 1
+
 /** What does not come. */
 export const never: Promise<never> = new Promise(() => {})
 
@@ -15,7 +18,7 @@ export function settlesWithin(work: Promise<unknown>, ms: number): Promise<boole
     const start = setImmediate(() => {
       // A timer drops fractions, and counts from the beginning of its turn: it may fire up to one millisecond early.
       // A process that was too busy to look finds both at once: what is done by then counts as done in time.
-      timer = setTimeout(() => setImmediate(resolve, false), Math.ceil(ms) + 1)
+      timer = setTimeout(() => setImmediate(resolve, false), Math.min(Math.ceil(ms) + 1, LONGEST))
     })
     const settled = (): void => {
       clearImmediate(start)

@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { parseAdvertised } from './advertise.ts'
 import type { Certificate } from './certificate.ts'
+import { LONGEST } from './deadline.ts'
 import { PortzeroError } from './errors.ts'
 import type { AsgiTarget, CommandTarget, ServeOptions } from './types.ts'
 import { describe, listOf } from './describe.ts'
@@ -49,9 +50,6 @@ export const DEFAULTS: Settings = {
   slot: 0,
   workerId: String(process.pid),
 }
-
-// The longest delay that a timer of Node's keeps: a longer one would fire at once.
-const LONGEST = 2 ** 31 - 1
 
 /** What an option must be. */
 export interface Rule {

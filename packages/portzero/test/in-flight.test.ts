@@ -166,6 +166,17 @@ describe('idle()', () => {
     expect(idle).toBe(true)
   })
 
+  test('waits as long as it is told, also the longest time that there is', async () => {
+    const { app, reached, release } = holding()
+    await using server = await serve(app)
+    const answer = server.fetch('/held')
+    await reached
+    const waiting = server.idle({ timeout: 2 ** 31 - 1 })
+    setTimeout(release, 20)
+    await expect(waiting).resolves.toBeUndefined()
+    await (await answer).text()
+  })
+
   test('gives up, and names what is in flight', async () => {
     const { app, reached, release } = holding()
     await using server = await serve(app)
