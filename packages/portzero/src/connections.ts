@@ -215,9 +215,9 @@ export class Connections {
   #observe(event: string, args: unknown[]): void {
     switch (event) {
       case 'connection':
-        return void this.#connected(args[0] as Socket)
+        return void (this.#continued(args[0] as Socket) ?? this.#connected(args[0] as Socket))
       case 'secureConnection':
-        return this.#secured(args[0] as Socket)
+        return void this.#continued(args[0] as Socket)
       case 'session':
         return this.#joined(args[0] as Http2Session)
       case 'stream':
@@ -276,12 +276,14 @@ export class Connections {
     return connection
   }
 
-  #secured(stream: Socket): void {
+  /** One that is known: it is decrypted now, or its app has looked into it and hands it in again. */
+  #continued(stream: Socket): Connection | undefined {
     const connection = this.#byPart.get(encryptedBy(stream))
-    if (connection === undefined) return
+    if (connection === undefined) return undefined
     connection.stream = stream
     this.#byPart.set(stream, connection)
     this.#arriving = connection
+    return connection
   }
 
   #joined(session: Http2Session): void {

@@ -2,10 +2,15 @@ import http from 'node:http'
 import net from 'node:net'
 import { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import tls from 'node:tls'
+import { certificate } from 'fixture-apps'
 import { serve } from 'portzero'
 import type { InFlight } from 'portzero'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failure, gate } from './support.ts'
+
+/** The first byte of a connection that is to be encrypted. */
+const HANDSHAKE = 22
 
 /** Two streams, of which each gives what is written to the other. */
 function duplexPair(): [Duplex, Duplex] {
@@ -130,6 +135,41 @@ test('a connection may be any stream', async () => {
   expect(await text(near)).toMatch(/^HTTP\/1.1 200 OK.*begun/s)
   expect(await closing).toMatchObject({ outcome: 'graceful' })
 })
+
+test.each(['clear', 'encrypted'])(
+  'a connection that the app looks into, and hands in again, is followed once: %s',
+  async (what) => {
+    const { app, reached, release } = holding()
+    const httpServer = http.createServer((request, response) => void app(request, response))
+    const secure = tls.createServer(await certificate(), (socket) => {
+      httpServer.emit('connection', socket)
+    })
+    const serveHttp = httpServer.listeners('connection')[0] as (socket: net.Socket) => void
+    const seen = new WeakSet<net.Socket>()
+    httpServer.off('connection', serveHttp).on('connection', (socket) => {
+      if (seen.has(socket) || socket instanceof tls.TLSSocket) {
+        return serveHttp.call(httpServer, socket)
+      }
+      seen.add(socket)
+      socket.once('data', (first) => {
+        socket.pause().unshift(first)
+        const front = first[0] === HANDSHAKE ? secure : httpServer
+        front.emit('connection', socket)
+        process.nextTick(() => socket.resume())
+      })
+    })
+    const server = await serve(httpServer)
+    const to = { port: server.port, host: '127.0.0.1', rejectUnauthorized: false }
+    const client = what === 'clear' ? net.connect(to) : tls.connect(to)
+    onTestFinished(() => void client.destroy())
+    client.write('GET /held HTTP/1.1\r\nHost: x\r\n\r\n')
+    await reached
+    const closing = server.close()
+    setTimeout(release, 20)
+    expect(await text(client)).toMatch(/begun\r\n0\r\n\r\n$/)
+    expect(await closing).toMatchObject({ outcome: 'graceful', blockers: [] })
+  },
+)
 
 test('a connection that a server had before it was served is followed from its next request on', async () => {
   const { app, reached } = holding()
