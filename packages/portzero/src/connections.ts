@@ -238,10 +238,11 @@ export class Connections {
     return socket.server === this.#server ? this.#connected(socket) : undefined
   }
 
-  #connected(socket: Socket): Connection {
+  #connected(stream: Socket): Connection {
+    const socket = encryptedBy(stream)
     const connection: Connection = {
       socket,
-      stream: socket,
+      stream,
       session: undefined,
       exchanges: [],
       answer: undefined,
@@ -263,6 +264,7 @@ export class Connections {
     this.#opened += 1
     this.#connections.add(connection)
     this.#byPart.set(socket, connection)
+    if (stream !== socket) this.#byPart.set(stream, connection)
     this.#arriving = connection
     this.#onOpened(connection)
     // Not once(): what removes it again costs more than it saves, as each closes once.
@@ -506,7 +508,7 @@ function kindOf({ answer, method }: Exchange): InFlight['kind'] {
 }
 
 /** What carries an encrypted connection. Node wraps what is no socket of its own. */
-function encryptedBy(stream: Socket): object {
-  const { _parent: parent } = stream as Socket & { _parent?: Socket & { stream?: Socket } }
+function encryptedBy(stream: Socket): Socket {
+  const { _parent: parent } = stream as Socket & { _parent?: (Socket & { stream?: Socket }) | null }
   return parent?.stream ?? parent ?? stream
 }

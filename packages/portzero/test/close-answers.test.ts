@@ -647,6 +647,22 @@ describe.each([
   })
 })
 
+test('a connection that is decrypted elsewhere, and handed in, is cut off with a reset', async () => {
+  const app = http.createServer((_request, response) => void response.write('has no length'))
+  const front = tls.createServer(await certificate(), (socket) => app.emit('connection', socket))
+  onTestFinished(() => void front.close())
+  await once(front.listen(0, '127.0.0.1'), 'listening')
+  const server = await serve(app, { grace: 20 })
+  const { port } = front.address() as net.AddressInfo
+  const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+  onTestFinished(() => void client.destroy())
+  client.write(headOf('GET / HTTP/1.0'))
+  await once(client, 'data')
+  const received = text(client)
+  expect(await server.close()).toMatchObject({ outcome: 'forced', blockers: [{ path: '/' }] })
+  await expect(received).rejects.toMatchObject({ code: 'ECONNRESET' })
+})
+
 test('connections over TLS on a unix socket are told apart', async () => {
   const [one, two] = [gate(), gate()]
   const app = https.createServer(await certificate(), ({ url }) => {
