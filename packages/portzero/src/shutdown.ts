@@ -29,8 +29,11 @@ export interface Serving {
  */
 const ARRIVAL = 2
 
-/** How long clients that connect all the time are taken in while closing, in ms. */
-const BACKLOG = 25
+/** So many connections may wait in the kernel's queue, as Node asks for it: what comes after them has been sent later. */
+const QUEUE = 511
+
+/** How long what is known to have been sent is waited for, in ms. */
+const ON_ITS_WAY = 25
 
 /** What the end of cut connections, and then the hooks, get together in ms where requests have used up the grace. */
 export const AFTERWARDS = 50
@@ -45,7 +48,8 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
   const left = (): number => grace - (performance.now() - startedAt)
 
   client.stop()
-  await arrival(serving, left)
+  // Clients that connect all the time leave the other half to what is in flight.
+  await arrival(serving, grace / 2)
   socket.close()
   void client.close()
 
@@ -61,23 +65,28 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
 /** Lets arrive what clients have sent by now: a connection in the kernel's queue would be refused with its request. */
 export async function arrival(
   { connections, client }: Pick<Serving, 'connections' | 'client'>,
-  left: () => number = () => BACKLOG,
+  ms: number = ON_ITS_WAY,
 ): Promise<void> {
   const sending = client.sending()
   if (sending !== undefined) {
     const arrived = sending.then((ports) => connections.met(ports))
     // No longer: one that has ended here, and is not known to have there, does not come again.
-    await settlesWithin(arrived, Math.min(BACKLOG, left()))
+    await settlesWithin(arrived, Math.min(ON_ITS_WAY, ms))
   }
   // Where nobody is connected a close is as quick as it can be: waiting for the chance of a connection would double its time.
   if (connections.isOver) return
-  // A turn of the event loop takes one connection, and reads what has come on those that it took before.
+  // A turn of the event loop takes one connection, and reads what has come on those that it took before, which may take the app a while.
   const startedAt = performance.now()
+  const last = connections.count + QUEUE
   let seen: number
   do {
     seen = connections.count
     await turns(ARRIVAL)
-  } while (connections.count > seen && performance.now() - startedAt < Math.min(BACKLOG, left()))
+  } while (
+    connections.count > seen &&
+    connections.count < last &&
+    performance.now() - startedAt < ms
+  )
 }
 
 /** Runs hooks one after another, for no longer than `ms` in all. Where that is over, each is still begun. */

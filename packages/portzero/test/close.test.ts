@@ -218,6 +218,23 @@ describe('loses no answer', () => {
     },
   )
 
+  test.each([
+    ['its own client', ({ fetch }: LiveServer) => fetch('/')],
+    ['another client', ({ url }: LiveServer) => undici.fetch(url)],
+  ])('to all that %s has just sent, though the app takes a while for each', async (_what, ask) => {
+    const server = await serve((_request: unknown, response: http.ServerResponse) => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+      response.end('ok')
+    })
+    // One that is open already: while nobody is connected, nothing is waited for.
+    await connect(server.port)
+    const sent = Array.from({ length: 12 }, async () => (await ask(server)).text())
+    await new Promise((resolve) => setImmediate(resolve))
+    const report = await server.close()
+    expect(await Promise.all(sent)).toEqual(sent.map(() => 'ok'))
+    expect(report.outcome).toBe('graceful')
+  })
+
   test.each(keeping)(
     'to what %s was asked just before, over a connection that has rested',
     async (_what, client) => {
