@@ -275,6 +275,11 @@ export class Connections {
       this.#ended()
       if (this.#connections.size === 0) this.#onEmpty()
     })
+    // The app hands in what has come elsewhere: its first request may be on the wire.
+    if (this.#closing !== undefined) {
+      connection.usedAt = performance.now()
+      this.#end(connection, this.#closing)
+    }
     return connection
   }
 

@@ -353,6 +353,34 @@ test('cuts off with a reset, and never with an answer', async () => {
   expect(report.outcome).toBe('forced')
 })
 
+test('a connection that the app hands in meanwhile, and that says nothing, is not in its way', async () => {
+  const [reached, release] = [gate(), gate()]
+  const app = http.createServer((_request, response) => {
+    reached.open()
+    void release.opened.then(() => response.end('ok'))
+  })
+  const front = net.createServer((socket) => app.emit('connection', socket))
+  onTestFinished(() => void front.close())
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve))
+  const { port } = front.address() as net.AddressInfo
+  const server = await serve(app, { grace: GRACE })
+  const answer = server.fetch('/')
+  await reached.opened
+  const closing = server.close()
+  while (await answers(server.port));
+
+  const silent = await connect(port)
+  const asking = await connect(port, 'GET / HTTP/1.1', 'Host: x', '', '')
+  expect(await silent.ended).toBe('end')
+  release.open()
+  expect(await (await answer).text()).toBe('ok')
+  expect(await asking.ended).toBe('end')
+  expect(asking.received()).toMatch(/^connection: close\r$.*ok$/ims)
+  const report = await closing
+  expect(report.outcome).toBe('graceful')
+  expect(report.durationMs).toBeLessThan(GRACE / 2)
+})
+
 test('a request whose client has gone is not in its way', async () => {
   const [reached, gone] = [gate(), gate()]
   const server = await serve(
