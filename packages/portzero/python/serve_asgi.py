@@ -8,7 +8,7 @@ The owner is told:
     {"type": "listening", "pid": 1}              the app is started, and what waits on the socket is answered
     {"type": "failed", "code": …, "message": …}  it could not be started, and why; the exit code is 3
     {"type": "inFlight", "inFlight": […]}        what the app is busy with, soon after that changes
-    {"type": "drained", "cut": […]}              it answers nobody any more, and what was cut off for that
+    {"type": "drained", "cut": […], "hook": …}   it answers nobody any more, what was cut off for that, and what ends next
     {"type": "done", "id": 1, "result": …}       an order is carried out; with the report of a closing
     {"type": "closeFailed", "id": 1, …}          it is closed, but its lifespan could not be shut down, and why
 
@@ -463,7 +463,7 @@ def server_class(uvicorn):
             await self.cut_off(connections, tasks)
             # A lifespan that blocks would keep it from the owner.
             self.in_flight.tell()
-            self.owner.tell({"type": "drained", "cut": cut})
+            self.owner.tell({"type": "drained", "cut": cut, "hook": "lifespan"})
             blockers = cut + await self.end_lifespan()
             outcome = "forced" if blockers else "graceful"
             duration = (time.monotonic() - began) * 1000

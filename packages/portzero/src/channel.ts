@@ -52,8 +52,8 @@ export type Report =
   | { readonly type: 'done'; readonly id: number; readonly result?: CloseReport | undefined }
   | { readonly type: 'refused'; readonly id: number; readonly error: WireError }
   | { readonly type: 'inFlight'; readonly inFlight: readonly InFlight[] }
-  /** While closing: nothing is in flight any more, and close hooks begin. */
-  | { readonly type: 'drained'; readonly cut: readonly Blocker[] }
+  /** While closing: nothing is in flight any more, and close hooks begin, `hook` first. */
+  | { readonly type: 'drained'; readonly cut: readonly Blocker[]; readonly hook: string }
 
 /** What is told besides of a server that a holder holds. */
 export interface HeldFacts extends Whereabouts {

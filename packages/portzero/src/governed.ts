@@ -132,7 +132,7 @@ export class Governor {
     switch (order.type) {
       case 'end':
         return server.end(leftOf(order), clientOn(order.ports), (cut) =>
-          this.#channel.send({ type: 'drained', cut }),
+          this.#channel.send({ type: 'drained', cut, hook: 'close' }),
         )
       case 'pause':
         return server.pause?.(leftOf(order), clientOn(order.ports))

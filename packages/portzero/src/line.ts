@@ -37,6 +37,8 @@ export class Line {
   #cut: readonly Blocker[] = []
   /** When close hooks began to run. */
   #drainedAt: number | undefined
+  /** The first of them. */
+  #hook = ''
 
   constructor(channel: Channel<Order | HeldOrder, Report | News>, listeners: Listeners = {}) {
     this.#channel = channel
@@ -90,7 +92,7 @@ export class Line {
   inItsWay(): Blocker[] {
     if (this.#drainedAt === undefined) return this.inFlight().map(asBlocker)
     const ageMs = performance.now() - this.#drainedAt
-    return [...this.#cut, { kind: 'hook', method: 'close', path: '', ageMs }]
+    return [...this.#cut, { kind: 'hook', method: this.#hook, path: '', ageMs }]
   }
 
   #take(report: Exclude<Report | News, { type: 'started' | 'failed' }>): void {
@@ -103,6 +105,7 @@ export class Line {
         return
       case 'drained':
         this.#cut = report.cut
+        this.#hook = report.hook
         this.#drainedAt = performance.now()
         return
       case 'done':

@@ -136,7 +136,7 @@ describe('with uvicorn', () => {
       const { end, report, exited } = await listening(app({ env: { LIFE: life } }))
       expect(await readFile(life, 'utf8')).toBe('startup\n')
       end()
-      expect(await report()).toEqual({ type: 'drained', cut: [] })
+      expect(await report()).toEqual({ type: 'drained', cut: [], hook: 'lifespan' })
       expect(await report()).toMatchObject(graceful)
       expect(await report()).toBeUndefined()
       expect(await exited).toEqual([0, null])
@@ -157,7 +157,7 @@ describe('with uvicorn', () => {
       request.end('two')
       expect(await text(response)).toBe('one two')
       expect(response.complete).toBe(true)
-      expect(await report()).toEqual({ type: 'drained', cut: [] })
+      expect(await report()).toEqual({ type: 'drained', cut: [], hook: 'lifespan' })
       expect(await report()).toMatchObject(graceful)
       expect(await exited).toEqual([0, null])
     })
@@ -217,7 +217,7 @@ describe('with uvicorn', () => {
         },
       ]
       const result = { outcome: 'forced', durationMs: ageMs, blockers }
-      expect(await report()).toEqual({ type: 'drained', cut: blockers })
+      expect(await report()).toEqual({ type: 'drained', cut: blockers, hook: 'lifespan' })
       expect(await report()).toEqual({ type: 'done', id: 1, result })
       expect(await exited).toEqual([0, null])
     })
@@ -251,7 +251,7 @@ describe('with uvicorn', () => {
         const message = 'RuntimeError: the database is gone'
         const traceback = expect.stringMatching(/^Traceback/) as string
         const { result } = graceful
-        expect(await report()).toEqual({ type: 'drained', cut: [] })
+        expect(await report()).toEqual({ type: 'drained', cut: [], hook: 'lifespan' })
         expect(await report()).toMatchObject({
           type: 'closeFailed',
           message,
@@ -266,7 +266,7 @@ describe('with uvicorn', () => {
       const target = app({ asgi: 'shutdown_hangs:app', cwd: misbehaving })
       const { end, report, exited } = await listening(target)
       end(50)
-      expect(await report()).toEqual({ type: 'drained', cut: [] })
+      expect(await report()).toEqual({ type: 'drained', cut: [], hook: 'lifespan' })
       const hook = { kind: 'hook', method: 'lifespan', path: '' }
       expect(await report()).toMatchObject({ result: { outcome: 'forced', blockers: [hook] } })
       expect(await exited).toEqual([0, null])
@@ -396,7 +396,8 @@ describe('with uvicorn', () => {
     test('is told of a lifespan that blocks', async () => {
       const server = await serve(app({ asgi: 'shutdown_blocks:app', cwd: misbehaving }))
       const report = await server.close({ grace: 50 })
-      expect(report).toMatchObject({ outcome: 'killed', blockers: [{ kind: 'hook' }] })
+      const blockers = [{ kind: 'hook', method: 'lifespan' }]
+      expect(report).toMatchObject({ outcome: 'killed', blockers })
     })
 
     test.each([
