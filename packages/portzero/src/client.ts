@@ -208,7 +208,7 @@ export class Client {
   #closedError(cause?: unknown): PortzeroError {
     return new PortzeroError(
       'SERVER_CLOSED',
-      `The server at ${this.#peer.url} is closed or closing. Make the request before close(), or start a server with serve().`,
+      `The server at ${this.#peer.url} is closed, closing or being restarted. Make the request before close(), or once restart() has resolved; or start a server with serve().`,
       cause === undefined ? {} : { cause },
     )
   }
