@@ -213,6 +213,16 @@ test('is gone with a holder that does not do what it is told', async () => {
   expect([pid, entry?.holderPid ?? 0].filter(isAlive)).toEqual([])
 })
 
+test('a restart that is not heard of says so', async () => {
+  const server = await begin(write('app.mjs', APP), { name: 'api', startTimeout: 2_000 })
+  const [entry] = await list()
+  process.kill(entry?.holderPid ?? 0, 'SIGSTOP')
+  const error = await failure(server.restart({ grace: 0 }))
+  expect(error.code).toBe('START_TIMEOUT')
+  expect(error.message).toContain(`Process ${entry?.holderPid}, which holds the server 'api'`)
+  process.kill(entry?.holderPid ?? 0, 'SIGCONT')
+})
+
 test('gives requests that were sent before it was stopped their answers', async () => {
   const server = await begin(write('app.mjs', APP), { name: 'api' })
   const answers = Array.from({ length: 5 }, async () => (await server.fetch('/late')).text())

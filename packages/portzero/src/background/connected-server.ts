@@ -202,7 +202,11 @@ export class Connected implements ConnectedServer {
 
   async restart(options: RestartOptions = {}): Promise<CloseReport> {
     checkRestartOptions(options)
-    return (await this.#connection.ask({ type: 'restart', options, onlyDead: false })) ?? GRACEFUL
+    const record = this.#record
+    const limit = (options.grace ?? this.#facts.grace) + record.startTimeout + STUBBORN
+    const restarted = this.#connection.ask({ type: 'restart', options, onlyDead: false })
+    if (!(await settlesWithin(restarted, limit))) throw silent(record, limit)
+    return (await restarted) ?? GRACEFUL
   }
 
   /** Begins another life, unless another one has brought the server back. */
