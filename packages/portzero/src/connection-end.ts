@@ -22,7 +22,7 @@ const MOMENT = 1
 
 /**
  * How long a client that sends requests before it has the answers to those before is not told which one is the last, in ms, counted from the
- * end of what was in flight when closing began.
+ * end of what was in flight when closing began: what it has sent by the time that it reads that would be lost.
  */
 const PIPELINED = 500
 
@@ -69,10 +69,7 @@ export function end(connection: Connection, { ours, startedAt }: Closing): void 
 
 /** Takes note of a request that comes while closing. */
 export function noteArrival(connection: Connection): void {
-  const { exchanges, stream } = connection
-  connection.isPipelined ||= exchanges.length > 0 || comesWithMore(stream)
-  connection.isArriving = true
-  process.nextTick(() => (connection.isArriving = false))
+  connection.isPipelined ||= comesWithMore(connection.stream)
 }
 
 /** True if Node has read more than the one head of a request that it is just telling of. */
@@ -105,11 +102,11 @@ export function endExchange(connection: Connection, exchange: Exchange): void {
  * come, that is waited for. Once, as its client may ask on and on.
  */
 function isLast(connection: Connection, exchange: Exchange): boolean {
-  const { ending, exchanges, isSpared, isPipelined, isArriving, settledAt, stream } = connection
+  const { ending, exchanges, isSpared, isPipelined, settledAt, stream } = connection
   if (ending !== 'when answered' || exchanges.at(-1) !== exchange) return false
   // Node reads no more before what it has answered is sent: requests may wait there.
   if (stream.isPaused()) return false
-  if (isPipelined && isArriving && performance.now() - settledAt < PIPELINED) return false
+  if (isPipelined && performance.now() - settledAt < PIPELINED) return false
   if (isSpared || exchange.answer === undefined || !isAhead(exchange.answer)) return true
   connection.isSpared = true
   return false

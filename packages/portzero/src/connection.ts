@@ -55,10 +55,8 @@ export interface Connection {
   settledAt: number
   /** True if its last answer was on its way when its closing began. */
   isAnswered: boolean
-  /** True if its client sends requests before it has the answers to those before: they may wait where nobody has seen them yet. */
+  /** True if its client sends requests before it has the answers to those before: more may be on their way. */
   isPipelined: boolean
-  /** True while Node tells of a request that has come while closing: it may have read more of them. */
-  isArriving: boolean
   /** True if an answer was kept from telling the client that the connection ends. */
   isSpared: boolean
 }

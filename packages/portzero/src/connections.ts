@@ -258,7 +258,6 @@ export class Connections {
       settledAt: Infinity,
       isAnswered: false,
       isPipelined: false,
-      isArriving: false,
       isSpared: false,
     }
     this.#opened += 1
@@ -316,6 +315,7 @@ export class Connections {
     const connection = this.#byPart.get(request.socket) ?? this.#adopted(request.socket)
     if (connection === undefined || has(connection, response)) return undefined
     this.#settle(connection)
+    if (connection.exchanges.length > 0) connection.isPipelined = true
     connection.last = undefined
     connection.answer = response
     connection.method = request.method ?? 'GET'
