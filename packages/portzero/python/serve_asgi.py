@@ -25,6 +25,7 @@ Runs with uvicorn 0.17 and later, whatever it is started by: nothing but uvicorn
 """
 
 import asyncio
+import atexit
 import contextlib
 import gc
 import importlib
@@ -35,8 +36,10 @@ import os
 import socket
 import struct
 import sys
+import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 SOCKET = 3
@@ -378,9 +381,12 @@ def server_class(uvicorn):
             # The order to end, and when its grace is over. A signal has none.
             self.order = {}
             self.until = float("inf")
+            # Whether something was cut off.
+            self.has_cut = False
 
         async def serve(self, sockets=None):
             self.loop = asyncio.get_running_loop()
+            self.loop.set_default_executor(Threads(self))
             self.stopping = asyncio.Event()
             self.in_flight = InFlight(self.owner)
             self.owner.listen(self.loop, self.obey)
@@ -460,6 +466,7 @@ def server_class(uvicorn):
                     break
                 await asyncio.sleep(LOOK)
             cut = self.in_flight.blockers()
+            self.has_cut = bool(cut)
             await self.cut_off(connections, tasks)
             # A lifespan that blocks would keep it from the owner.
             self.in_flight.tell()
@@ -528,6 +535,31 @@ def server_class(uvicorn):
     return Server
 
 
+class Threads(ThreadPoolExecutor):
+    """Those of `asyncio.to_thread`. Nothing can end one that works for what was cut off."""
+
+    def __init__(self, server):
+        super().__init__()
+        self.server = server
+
+    def shutdown(self, wait=True, **options):
+        super().shutdown(wait=wait and not self.server.has_cut, **options)
+
+
+def end_without_threads():
+    """Ends the process with what is due at exit, but for threads: the interpreter would wait for those that work for what was cut off."""
+    until = time.monotonic() + AFTERWARDS
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0, until - time.monotonic()))
+            if thread.is_alive():
+                atexit._run_exitfuncs()
+                for stream in (sys.stdout, sys.stderr):
+                    with contextlib.suppress(OSError, ValueError):
+                        stream.flush()
+                os._exit(0)
+
+
 async def turns():
     """By then has arrived what was sent before."""
     for _ in range(TURNS):
@@ -586,11 +618,14 @@ def main(name, *flags):
             raise CannotStart("PYTHON_MODULE_MISSING", in_words(error), module=error.name) from None
         # Not the number of workers that the environment may ask for.
         config = uvicorn.Config(name, factory="factory" in flags, workers=1)
+        server = server_class(uvicorn)(config, name, owner)
         try:
-            server_class(uvicorn)(config, name, owner).run(sockets=[sock])
+            server.run(sockets=[sock])
         finally:
             owner.finish()
         end_soon()
+        if server.has_cut:
+            end_without_threads()
     except CannotStart as failure:
         owner.tell({"type": "failed", **failure.report, "app": name, "cwd": os.getcwd(), "python": sys.executable})
         sys.exit(FAILED)

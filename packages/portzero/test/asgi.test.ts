@@ -242,6 +242,19 @@ describe('with uvicorn', () => {
       expect(await exited).toEqual([0, null])
     })
 
+    test.each(['/sync', '/to-thread'])(
+      'does not wait for the thread that works for what it cuts off: %s',
+      async (path) => {
+        const server = await serve(app({ asgi: 'threads_hang:app', cwd: misbehaving }))
+        const answer = failure(server.fetch(path))
+        await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path }]))
+        const report = await server.close({ grace: 50 })
+        expect(report).toMatchObject({ outcome: 'forced', blockers: [{ path }] })
+        expect(server.output).toContain('at exit')
+        expect(await answer).toMatchObject({ code: 'SERVER_CLOSED' })
+      },
+    )
+
     test.each(['shutdown_fails:app', 'shutdown_raises:app'])(
       'tells why %s failed',
       async (asgi) => {
