@@ -314,11 +314,24 @@ describe('a WebSocket', () => {
 })
 
 test('a WebSocket is told behind frames that the app writes as a view of their bytes', async () => {
-  const frame = new DataView(new Uint8Array([0x82, 3, 1, 2, 3]).buffer)
+  const frame = Uint8Array.of(0x82, 3, 1, 2, 3)
+  const received = await receivedInAll((socket) => {
+    socket.write(new DataView(frame.buffer, 0, 2))
+    socket.write(frame.subarray(2))
+  })
+  expect(received).toEqual(Buffer.concat([frame, GOING_AWAY]))
+})
+
+test('a WebSocket that the app closes is not closed again', async () => {
+  const itsOwn = Buffer.of(0x88, 2, 0x0f, 0xa1)
+  expect(await receivedInAll((socket) => socket.write(itsOwn))).toEqual(itsOwn)
+})
+
+/** What a WebSocket receives to whose client the app writes so much, in a closing that is graceful. */
+async function receivedInAll(write: (socket: Duplex) => void): Promise<Buffer> {
   const app = http.createServer().on('upgrade', (_request, socket: Duplex) => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n')
-    socket.write(new DataView(frame.buffer, 0, 2))
-    socket.write(Buffer.from(frame.buffer, 2))
+    write(socket)
     socket.once('data', () => socket.end())
   })
   const server = await serve(app, { grace: GRACE })
@@ -329,9 +342,10 @@ test('a WebSocket is told behind frames that the app writes as a view of their b
   while (await answers(server.port));
 
   client.write(GOING_AWAY)
-  expect((await buffer(client)).subarray(-4)).toEqual(GOING_AWAY)
+  const received = await buffer(client)
   expect(await closing).toMatchObject(graceful)
-})
+  return received.subarray(received.indexOf('\r\n\r\n') + 4)
+}
 
 test('an upgrade that the app accepts before it has all of the request is let finish', async () => {
   const [accepted, release] = [gate(), gate()]
@@ -352,27 +366,6 @@ test('an upgrade that the app accepts before it has all of the request is let fi
   client.write('rest')
   release.open()
   expect(bodyOf(await text(client))).toBe('all')
-  expect(await closing).toMatchObject(graceful)
-})
-
-test('a WebSocket that the app closes is not closed again', async () => {
-  const app = http.createServer().on('upgrade', (_request, socket: Duplex) => {
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n')
-    socket.write(Buffer.from([0x88, 2, 0x0f, 0xa1]))
-    socket.once('data', () => socket.end())
-  })
-  const server = await serve(app, { grace: GRACE })
-  const upgrade = ['Connection: Upgrade', 'Upgrade: websocket']
-  const client = ask(dial(server.port), 'GET / HTTP/1.1', ...upgrade)
-  await once(client, 'readable')
-  const closing = server.close()
-  while (await answers(server.port));
-
-  client.write(GOING_AWAY)
-  const received = await buffer(client)
-  expect(received.subarray(received.indexOf('\r\n\r\n') + 4)).toEqual(
-    Buffer.from([0x88, 2, 0x0f, 0xa1]),
-  )
   expect(await closing).toMatchObject(graceful)
 })
 
