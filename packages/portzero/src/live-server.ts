@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici'
 import { PortzeroError } from './errors.ts'
 import { settlesWithin } from './deadline.ts'
 import { idleWithin } from './idle.ts'
+import { onItsPort } from './its-port.ts'
 import { LastingDispatcher } from './lasting-dispatcher.ts'
 import { cannotDrop, reportOf } from './life.ts'
 import type { Life } from './life.ts'
@@ -260,8 +261,8 @@ export class Live implements LiveServer {
     await turns(TURNS)
     left.signal.throwIfAborted()
     try {
-      if (app === 'keep') await life.resume()
-      else this.#live(await this.#rebuild(left.signal))
+      if (app === 'keep') await onItsPort(() => life.resume(), left.signal)
+      else this.#live(await onItsPort(() => this.#rebuild(left.signal), left.signal))
       this.#dispatcher?.follow(this.#life.client.dispatcher)
       await this.#life.hear(this.#test)
       return report

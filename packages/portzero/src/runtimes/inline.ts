@@ -148,7 +148,13 @@ export class InlineLife implements Life {
   async resume(): Promise<void> {
     this.#socket = await BoundSocket.bind(this.#settings.host, { port: this.port })
     this.#client = new Client(this)
-    await this.#runtime.resume(this.#socket)
+    try {
+      await this.#runtime.resume(this.#socket)
+    } catch (error) {
+      // It may be tried again.
+      this.#socket.close()
+      throw error
+    }
   }
 
   async #start(): Promise<void> {
