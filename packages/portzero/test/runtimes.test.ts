@@ -681,34 +681,42 @@ describe.each(['thread', 'process'] as const)(
   },
 )
 
+/** An app that starts once; the next time it never comes to an end with that. */
+async function startsOnce(): Promise<{ file: string; pids(): Promise<number[]> }> {
+  const folderOfApp = await temporaryFolder()
+  const file = join(folderOfApp, 'starts-once.mjs')
+  await writeFile(
+    file,
+    `import { readFileSync, writeFileSync } from 'node:fs'
+    const pids = new URL('pids', import.meta.url)
+    writeFileSync(pids, process.pid + ' ', { flag: 'a' })
+    if (readFileSync(pids, 'utf8').split(' ').length > 2) await new Promise(() => setInterval(() => {}, 1_000))
+    export default { fetch: () => new Promise(() => {}) }`,
+  )
+  const pids = async (): Promise<number[]> =>
+    (await readFile(join(folderOfApp, 'pids'), 'utf8')).trim().split(' ').map(Number)
+  return { file, pids }
+}
+
 test('what is cut off before an app is built anew is named by a close() that leaves that behind', async () => {
-  const server = await serve(app, { isolation: 'process' })
+  const { file } = await startsOnce()
+  const server = await serve(file, { isolation: 'process' })
   const cut = failure(server.fetch('/never'))
   await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
-  const restarting = server.restart({ app: 'rebuild', grace: 20_000 })
+  const restarting = failure(server.restart({ app: 'rebuild', grace: 20_000 }))
   await vi.waitFor(async () => expect(await answers(server.port)).toBe(false))
   const { blockers } = await server.close({ grace: 0 })
   expect(blockers).toMatchObject([{ path: '/never' }, { kind: 'hook', method: 'restart' }])
-  await Promise.allSettled([cut, restarting])
+  expect((await restarting).code).toBe('SERVER_CLOSED')
+  await cut
 })
 
 test.each(['thread', 'process'] as const)(
   'a %s that is being started anew is killed by a close() that leaves that behind',
   async (isolation) => {
-    const folderOfApp = await temporaryFolder()
-    const file = join(folderOfApp, 'starts-once.mjs')
-    await writeFile(
-      file,
-      `import { readFileSync, writeFileSync } from 'node:fs'
-      const pids = new URL('pids', import.meta.url)
-      writeFileSync(pids, process.pid + ' ', { flag: 'a' })
-      if (readFileSync(pids, 'utf8').split(' ').length > 2) await new Promise(() => setInterval(() => {}, 1_000))
-      export default { fetch: () => new Response('ok') }`,
-    )
+    const { file, pids } = await startsOnce()
     const server = await serve(file, { isolation })
     const restarting = failure(server.restart({ app: 'rebuild' }))
-    const pids = async (): Promise<number[]> =>
-      (await readFile(join(folderOfApp, 'pids'), 'utf8')).trim().split(' ').map(Number)
     await vi.waitFor(async () => expect(await pids()).toHaveLength(2))
     const { blockers } = await server.close({ grace: 50 })
     expect(blockers).toMatchObject([{ kind: 'hook', method: 'restart' }])
