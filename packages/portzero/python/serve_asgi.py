@@ -549,15 +549,16 @@ class Threads(ThreadPoolExecutor):
 def end_without_threads():
     """Ends the process with what is due at exit, but for threads: the interpreter would wait for those that work for what was cut off."""
     until = time.monotonic() + AFTERWARDS
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join(max(0, until - time.monotonic()))
-            if thread.is_alive():
-                atexit._run_exitfuncs()
-                for stream in (sys.stdout, sys.stderr):
-                    with contextlib.suppress(OSError, ValueError):
-                        stream.flush()
-                os._exit(0)
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon]
+    for thread in others:
+        thread.join(max(0, until - time.monotonic()))
+    if not any(thread.is_alive() for thread in others):
+        return
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 async def turns():

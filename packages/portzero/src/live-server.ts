@@ -43,8 +43,8 @@ export class Live implements LiveServer {
   #test: string | undefined
   #restarting: Promise<CloseReport> | undefined
   #reviving: Promise<CloseReport> | undefined
-  /** Has a restart left behind, for which a closing waits no longer: it begins nothing more then, and gives up what it has begun. */
-  #leave: (reason: PortzeroError) => void = () => {}
+  /** Aborts where a closing waits for the last restart no longer: it begins nothing more then, and gives up what it has begun. */
+  #givenUp: AbortController | undefined
   #closing: Promise<CloseReport> | undefined
 
   /** `rebuild` begins another life on the same port. One in a process or thread is killed when its start is given up. */
@@ -211,7 +211,7 @@ export class Live implements LiveServer {
     const isOver = await settlesWithin(restarting, grace + AFTERWARDS)
     clearTimeout(cut)
     if (!isOver) {
-      this.#leave(closed(this.url))
+      this.#givenUp?.abort(closed(this.url))
       const ageMs = performance.now() - startedAt
       // The life that it had ends now, if it has not. Whatever it is about to begin ends at once.
       this.#life.hasten()
@@ -251,18 +251,17 @@ export class Live implements LiveServer {
 
   async #restart(app: 'keep' | 'rebuild', grace: number): Promise<CloseReport> {
     const life = this.#life
-    const left = new AbortController()
-    this.#leave = (reason) => left.abort(reason)
+    const { signal } = (this.#givenUp = new AbortController())
     const stopped = app === 'keep' ? life.pause(grace) : this.#end(grace)
     // Where a close hook throws it has ended all the same.
     if (app === 'rebuild') stopped.catch(() => void (this.#closing ??= stopped))
     const report = await stopped
     // A client of this process hears by then that its connections have ended, and asks on another.
     await turns(TURNS)
-    left.signal.throwIfAborted()
+    signal.throwIfAborted()
     try {
-      if (app === 'keep') await onItsPort(() => life.resume(), left.signal)
-      else this.#live(await onItsPort(() => this.#rebuild(left.signal), left.signal))
+      if (app === 'keep') await onItsPort(() => life.resume(), signal)
+      else this.#live(await onItsPort(() => this.#rebuild(signal), signal))
       this.#dispatcher?.follow(this.#life.client.dispatcher)
       await this.#life.hear(this.#test)
       return report
