@@ -146,15 +146,15 @@ export class Live implements LiveServer {
     await this.#reviving
   }
 
-  close(options: CloseOptions = {}): Promise<CloseReport> {
+  close(options?: CloseOptions): Promise<CloseReport> {
     return this.closeFor(undefined, options)
   }
 
   /** The same for a client in another process, which waits for what it has sent. */
-  closeFor(client: OwnClient | undefined, options: CloseOptions): Promise<CloseReport> {
-    checkCloseOptions(options)
+  closeFor(client: OwnClient | undefined, options?: CloseOptions): Promise<CloseReport> {
+    if (options !== undefined) checkCloseOptions(options)
     if (this.#closing !== undefined) return this.#closing
-    const grace = options.grace ?? this.#grace
+    const grace = options?.grace ?? this.#grace
     const [closing, begin] = planned<CloseReport>()
     this.#closing = closing
     const restarting = this.#restarting?.catch(() => undefined)
