@@ -31,8 +31,8 @@ export class Connections {
   test: string | undefined
   #server: NodeServer | undefined
   readonly #connections: Set<Connection> = new Set()
-  /** The connection of each socket and session. */
-  readonly #byPart: WeakMap<object, Connection> = new WeakMap()
+  /** Where each socket and session keeps its connection: in a map it would be found more slowly, for each request. */
+  readonly #key: symbol = Symbol('portzero.connection')
   /** The connection that the server is just told of: its session is made meanwhile. */
   #arriving: Connection | undefined
   #opened = 0
@@ -233,9 +233,20 @@ export class Connections {
     }
   }
 
+  /** There is no part where an app, or a test of it, makes up a request: `server.emit('request', …)`. */
+  #of(part: object | undefined): Connection | undefined {
+    return (part as Record<symbol, Connection | undefined> | undefined)?.[this.#key]
+  }
+
+  #keep(part: object, connection: Connection): void {
+    // Seen by nobody who looks at the socket.
+    Reflect.defineProperty(part, this.#key, { value: connection, configurable: true })
+  }
+
   /** One that a server had before it was watched. An app may also hand on what has come to another server. */
-  #adopted(socket: Socket & { server?: unknown }): Connection | undefined {
-    return socket.server === this.#server ? this.#connected(socket) : undefined
+  #adopted(socket: (Socket & { server?: unknown }) | undefined): Connection | undefined {
+    if (socket === undefined || socket.server !== this.#server) return undefined
+    return this.#connected(socket)
   }
 
   #connected(stream: Socket): Connection {
@@ -262,8 +273,8 @@ export class Connections {
     }
     this.#opened += 1
     this.#connections.add(connection)
-    this.#byPart.set(socket, connection)
-    if (stream !== socket) this.#byPart.set(stream, connection)
+    this.#keep(socket, connection)
+    if (stream !== socket) this.#keep(stream, connection)
     this.#arriving = connection
     this.#onOpened(connection)
     // Not once(): what removes it again costs more than it saves, as each closes once.
@@ -284,10 +295,10 @@ export class Connections {
 
   /** One that is known: it is decrypted now, or its app has looked into it and hands it in again. */
   #continued(stream: Socket): Connection | undefined {
-    const connection = this.#byPart.get(encryptedBy(stream))
+    const connection = this.#of(encryptedBy(stream))
     if (connection === undefined) return undefined
     connection.stream = stream
-    this.#byPart.set(stream, connection)
+    this.#keep(stream, connection)
     this.#arriving = connection
     return connection
   }
@@ -295,7 +306,7 @@ export class Connections {
   #joined(session: Http2Session): void {
     if (this.#arriving === undefined) return
     this.#arriving.session = session
-    this.#byPart.set(session, this.#arriving)
+    this.#keep(session, this.#arriving)
   }
 
   #streamed(stream: ServerHttp2Stream, headers: Record<string, string>): void {
@@ -312,7 +323,7 @@ export class Connections {
 
   #requested(request: IncomingMessage, response: ServerResponse): Connection | undefined {
     if (request.httpVersionMajor >= 2) return this.#joinedBy(response)
-    const connection = this.#byPart.get(request.socket) ?? this.#adopted(request.socket)
+    const connection = this.#of(request.socket) ?? this.#adopted(request.socket)
     if (connection === undefined || has(connection, response)) return undefined
     this.#settle(connection)
     if (connection.exchanges.length > 0) connection.isPipelined = true
@@ -336,12 +347,14 @@ export class Connections {
   #joinedBy(given: unknown): undefined {
     const response = given as Http2ServerResponse
     const { stream } = response
-    const connection = stream?.session && this.#byPart.get(stream.session)
+    const connection = stream?.session && this.#of(stream.session)
     const exchange = connection?.exchanges.findLast(({ answer }) => answer === stream)
     if (exchange !== undefined) exchange.response = response
   }
 
   #upgraded(request: IncomingMessage, socket: Socket): void {
+    // Announced as a stream.
+    if (request.httpVersionMajor >= 2) return
     const { method = 'GET', url: path = '/', headers } = request
     // What speaks on may be what Node has wrapped round the socket, while a part of the request is still to come.
     const exchange = this.#began(request.socket, { method, path })
@@ -358,7 +371,7 @@ export class Connections {
     part: Socket | Http2Session,
     what: Pick<Exchange, 'method' | 'path'> & Partial<Pick<Exchange, 'answer'>>,
   ): Exchange | undefined {
-    const connection = this.#byPart.get(part)
+    const connection = this.#of(part)
     if (connection === undefined) return undefined
     this.#settle(connection)
     const exchange = begun({

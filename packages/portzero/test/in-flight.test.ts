@@ -56,6 +56,17 @@ function holding(): { app: Listener; reached: Promise<void>; release(): void } {
   return { app, reached: reached.opened, release: released.open }
 }
 
+test('lets an app answer a request that a test of it has made up, without a connection', async () => {
+  const app = http.createServer((request, response) => void response.end(request.url))
+  await using server = await serve(app)
+  const answer = { end: vi.fn<(body: string) => void>() }
+
+  app.emit('request', { url: '/made-up' }, answer)
+
+  expect(answer.end).toHaveBeenCalledWith('/made-up')
+  expect(server.inFlight()).toEqual([])
+})
+
 test('says what is in flight, and how far it came', async () => {
   const { app, reached, release } = holding()
   await using server = await serve(app)
