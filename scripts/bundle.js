@@ -10,15 +10,20 @@ const folder = new URL('../packages/portzero/', import.meta.url)
 const dist = fileURLToPath(new URL('dist/', folder))
 
 /** What is imported by its name, and what programs seldom need. What several share, and what is loaded later, has files of its own. */
-const library = ['index', 'shared', 'apart', 'certificate']
+const library = {
+  index: 'index',
+  shared: 'shared',
+  apart: 'apart',
+  certificate: 'certificate/certificate',
+}
 
 /** Programs that others start, each in one file of CommonJS, which is quicker to load than a module. */
 const programs = {
   'cli.cjs': 'cli/main',
   'end-shared.cjs': 'background/end-shared',
   'holder.cjs': 'background/holder',
-  'host.cjs': 'host',
-  'register.cjs': 'register',
+  'host.cjs': 'child/host',
+  'register.cjs': 'child/register',
 }
 
 /** Has a program load from the library what it seldom needs. */
@@ -38,7 +43,8 @@ await Promise.all([
 ])
 
 async function makeLibrary() {
-  const bundle = await bundleOf(Object.fromEntries(library.map((name) => [name, sourceOf(name)])))
+  const entries = Object.entries(library).map(([name, entry]) => [name, sourceOf(entry)])
+  const bundle = await bundleOf(Object.fromEntries(entries))
   await bundle.write({
     dir: dist,
     entryFileNames: '[name].mjs',

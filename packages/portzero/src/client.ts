@@ -25,6 +25,9 @@ const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 /** How long what is not answered, or not read, may keep its connection when it is let go of, in ms. */
 const UNFINISHED = 1_000
 
+/** What closing has to know of the client that belongs to the server. */
+export type OwnClient = Pick<Client, 'owns' | 'stop' | 'sending' | 'close'>
+
 interface Pending {
   method: string
   path: string

@@ -1,4 +1,4 @@
-import { certified } from './certified.ts'
+import { certified } from './certificate/certified.ts'
 import { PortzeroError } from './errors.ts'
 import type { Life } from './life.ts'
 import type { Settings } from './options.ts'

@@ -1,7 +1,6 @@
 import { performance } from 'node:perf_hooks'
-import type { Client } from './client.ts'
+import type { Client, OwnClient } from './client.ts'
 import { PortzeroError } from './errors.ts'
-import type { OwnClient } from './shutdown.ts'
 import type { Blocker, CloseReport, Exit, InFlight } from './types.ts'
 
 /**

@@ -1,8 +1,9 @@
 import { performance } from 'node:perf_hooks'
 import { clearTimeout, setTimeout } from 'node:timers'
 import type { Dispatcher } from 'undici'
-import { PortzeroError } from './errors.ts'
+import type { OwnClient } from './client.ts'
 import { settlesWithin } from './deadline.ts'
+import { PortzeroError } from './errors.ts'
 import { idleWithin } from './idle.ts'
 import { onItsPort } from './its-port.ts'
 import { LastingDispatcher } from './lasting-dispatcher.ts'
@@ -11,7 +12,6 @@ import type { Life } from './life.ts'
 import { checkCloseOptions, checkRestartOptions } from './options.ts'
 import type { Settings } from './options.ts'
 import { AFTERWARDS } from './shutdown.ts'
-import type { OwnClient } from './shutdown.ts'
 import { TURNS, turns } from './turns.ts'
 import type {
   Blocker,

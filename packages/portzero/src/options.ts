@@ -1,11 +1,11 @@
 import { constants } from 'node:os'
 import { parseAdvertised } from './advertise.ts'
-import type { Certificate } from './certificate.ts'
+import type { Certificate } from './certificate/certificate.ts'
 import { LONGEST } from './deadline.ts'
-import { PortzeroError } from './errors.ts'
-import type { AsgiTarget, CommandTarget, ServeOptions } from './types.ts'
 import { describe, listOf } from './describe.ts'
-import type { OnLoad } from './load-reports.ts'
+import { PortzeroError } from './errors.ts'
+import type { OnLoad } from './loading/load-reports.ts'
+import type { AsgiTarget, CommandTarget, ServeOptions } from './types.ts'
 
 /** Options of `serve()` with every default filled in. */
 export interface Settings {

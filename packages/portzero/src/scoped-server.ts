@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import type { Connected } from './background/connected-server.ts'
-import { PortzeroError } from './errors.ts'
 import type { HeldSpec } from './background/held-spec.ts'
 import { connectTo, hold } from './background/hold.ts'
 import { Registry } from './background/registry.ts'
 import type { HeldScope } from './background/registry.ts'
+import { PortzeroError } from './errors.ts'
 import type {
   CloseOptions,
   CloseReport,

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
-import { settlesWithin } from './deadline.ts'
-import { PortzeroError } from './errors.ts'
 import type { HeldSpec } from './background/held-spec.ts'
 import { identify } from './background/process-identity.ts'
 import { Registry } from './background/registry.ts'
+import { settlesWithin } from './deadline.ts'
+import { PortzeroError } from './errors.ts'
 import { ScopedServer, nameOf } from './scoped-server.ts'
 import type { ScopedSpec } from './scoped-server.ts'
 

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
-import type { Client } from './client.ts'
-import type { Connections } from './connections.ts'
+import type { OwnClient } from './client.ts'
+import type { Connections } from './connections/connections.ts'
 import { settlesWithin } from './deadline.ts'
 import { asBlocker } from './life.ts'
 import type { BoundSocket } from './socket.ts'
@@ -12,9 +12,6 @@ export interface Hook {
   readonly name: string
   run(): unknown
 }
-
-/** What closing has to know of the client that belongs to the server. */
-export type OwnClient = Pick<Client, 'owns' | 'stop' | 'sending' | 'close'>
 
 /** What serves requests. */
 export interface Serving {

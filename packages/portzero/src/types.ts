@@ -2,9 +2,9 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node
 import type { Server as HttpsServer } from 'node:https'
 import type { Http2SecureServer, Http2Server } from 'node:http2'
 import type { Dispatcher } from 'undici'
-import type { AsgiTarget } from './asgi.ts'
+import type { AsgiTarget } from './processes/asgi.ts'
 
-export type { AsgiTarget } from './asgi.ts'
+export type { AsgiTarget } from './processes/asgi.ts'
 
 /** An app with a `fetch` method: Hono, h3, Elysia, a Workers-style default export. */
 export interface FetchApp {

@@ -7,9 +7,9 @@ import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
-import { asgiProcess } from '../dist/asgi.js'
-import type { AsgiReport, AsgiTarget } from '../dist/asgi.js'
-import type { Order } from '../dist/channel.js'
+import { asgiProcess } from '../dist/processes/asgi.js'
+import type { AsgiReport, AsgiTarget } from '../dist/processes/asgi.js'
+import type { Order } from '../dist/messages/channel.js'
 
 /** An ASGI app in a process of its own, started by hand. */
 export interface Started {

@@ -10,7 +10,7 @@ import {
   placeholdersIn,
   runsNode,
   toProcess,
-} from '../dist/command-line.js'
+} from '../dist/processes/command-line.js'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const run = promisify(execFile)

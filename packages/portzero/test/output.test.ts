@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { Output } from '../dist/output.js'
+import { Output } from '../dist/processes/output.js'
 
 function outputOf(...streams: PassThrough[]): Output {
   const output = new Output()

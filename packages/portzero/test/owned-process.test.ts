@@ -6,9 +6,9 @@ import net from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
-import { OwnedProcess } from '../dist/owned-process.js'
-import type { ProcessSpec } from '../dist/owned-process.js'
-import { lease } from '../dist/watchdog.js'
+import { OwnedProcess } from '../dist/processes/owned-process.js'
+import type { ProcessSpec } from '../dist/processes/owned-process.js'
+import { lease } from '../dist/processes/watchdog.js'
 import { carriersOf, isAlive, misbehaving, until } from './processes.ts'
 
 const isLinux = process.platform === 'linux'
@@ -279,7 +279,7 @@ describe('the watchdog', () => {
       const { spawn } = processes
       processes.spawn = (file, ...rest) => spawn(file === '/bin/sh' ? '${instead}' : file, ...rest)
       syncBuiltinESMExports()
-      const { OwnedProcess } = await import('${new URL('../dist/owned-process.js', import.meta.url).href}')
+      const { OwnedProcess } = await import('${new URL('../dist/processes/owned-process.js', import.meta.url).href}')
       const start = (code) => OwnedProcess.spawn({ file: process.execPath, args: ['-e', code], env: process.env })
       const tell = (error) => console.log(error.message)
       const child = await start('setInterval(() => {}, 60_000)').catch(tell)

@@ -123,7 +123,7 @@ describe('an owner that ends', () => {
         return child
       }
       syncBuiltinESMExports()
-      const { OwnedProcess } = await import('${new URL('../dist/owned-process.js', import.meta.url).href}')
+      const { OwnedProcess } = await import('${new URL('../dist/processes/owned-process.js', import.meta.url).href}')
       // Its environment does not tell whose it is.
       const args = ['-i', process.execPath, '-e', 'setInterval(() => {}, 60_000)']
       const { pid } = await OwnedProcess.spawn({ file: '/usr/bin/env', args, env: process.env })

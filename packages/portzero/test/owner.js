@@ -3,8 +3,8 @@
 // Tells who they are when all are ready: by lines of JSON, or by messages if it is a thread.
 import { writeSync } from 'node:fs'
 import { parentPort as parent } from 'node:worker_threads'
-import { OwnedProcess } from '../dist/owned-process.js'
-import { lease } from '../dist/watchdog.js'
+import { OwnedProcess } from '../dist/processes/owned-process.js'
+import { lease } from '../dist/processes/watchdog.js'
 
 /** @param {string} name */
 const misbehaving = (name) =>

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { delimiter } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { pidsByLsof, pidsListeningOn } from '../dist/port-owner.js'
+import { pidsByLsof, pidsListeningOn } from '../dist/processes/port-owner.js'
 
 const LISTEN = `
   const server = require('node:net').createServer()

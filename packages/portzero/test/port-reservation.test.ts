@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import net from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { type Reservation, reservePort } from '../dist/port-reservation.js'
+import { type Reservation, reservePort } from '../dist/processes/port-reservation.js'
 import { failure, holdPort } from './support.ts'
 
 const PROCESSES = 8

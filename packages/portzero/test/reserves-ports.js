@@ -4,14 +4,14 @@
 // back every second one. With a number as its argument it begins to look there, between 0 and 1, and not at random.
 import { once } from 'node:events'
 import net from 'node:net'
-import { reservePort } from '../dist/port-reservation.js'
+import { reservePort } from '../dist/processes/port-reservation.js'
 
 /** @typedef {{ reserve?: number, bind?: true, release?: true }} Order */
 
 const from = process.argv[2]
 if (from !== undefined) Math.random = () => Number(from)
 
-/** @typedef {import('../dist/port-reservation.js').Reservation} Reservation */
+/** @typedef {import('../dist/processes/port-reservation.js').Reservation} Reservation */
 
 /** @type {Reservation[]} */
 let reserved = []

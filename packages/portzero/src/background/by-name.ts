@@ -1,11 +1,4 @@
-import type { Connected } from './connected-server.ts'
-import { findHeld, notRunning } from './find-held.ts'
-import { toHeld } from './held-spec.ts'
-import { connectTo, hold } from './hold.ts'
-import { giveUp } from './holder-connection.ts'
 import { checkStartOptions } from '../options.ts'
-import { Registry } from './registry.ts'
-import type { HeldRecord } from './registry.ts'
 import type {
   CloseOptions,
   CloseReport,
@@ -14,6 +7,13 @@ import type {
   StartOptions,
   Target,
 } from '../types.ts'
+import type { Connected } from './connected-server.ts'
+import { findHeld, notRunning } from './find-held.ts'
+import { toHeld } from './held-spec.ts'
+import { connectTo, hold } from './hold.ts'
+import { giveUp } from './holder-connection.ts'
+import { Registry } from './registry.ts'
+import type { HeldRecord } from './registry.ts'
 
 /** So often a server that ends just when it is found is looked for again. */
 const TRIES = 20

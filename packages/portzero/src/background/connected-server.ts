@@ -1,20 +1,16 @@
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
-import type { HeldFacts, Whereabouts } from '../channel.ts'
 import { Client } from '../client.ts'
 import { now, settlesWithin } from '../deadline.ts'
-import { send } from '../descendants.ts'
 import { PortzeroError } from '../errors.ts'
-import { HolderConnection } from './holder-connection.ts'
-import type { Heard } from './holder-connection.ts'
 import { idleWithin } from '../idle.ts'
 import { asBlocker, cannotDrop, reportOf } from '../life.ts'
-import type { Told } from '../line.ts'
+import type { HeldFacts, Whereabouts } from '../messages/channel.ts'
+import type { Told } from '../messages/line.ts'
+import { fromWire } from '../messages/wire-error.ts'
 import { checkCloseOptions, checkRestartOptions } from '../options.ts'
-import { identify, isAlive } from './process-identity.ts'
-import type { ProcessIdentity } from './process-identity.ts'
-import type { HeldRecord } from './registry.ts'
+import { send } from '../processes/descendants.ts'
 import type {
   CloseOptions,
   CloseReport,
@@ -24,7 +20,11 @@ import type {
   InFlight,
   RestartOptions,
 } from '../types.ts'
-import { fromWire } from '../wire-error.ts'
+import { HolderConnection } from './holder-connection.ts'
+import type { Heard } from './holder-connection.ts'
+import { identify, isAlive } from './process-identity.ts'
+import type { ProcessIdentity } from './process-identity.ts'
+import type { HeldRecord } from './registry.ts'
 
 /** How long a holder may take to tell of a server that runs, in ms. */
 const HELLO = 5_000

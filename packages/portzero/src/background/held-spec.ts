@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url'
 import { describe } from '../describe.ts'
 import { PortzeroError } from '../errors.ts'
-import { urlOf } from '../module.ts'
-import type { HeldScope } from './registry.ts'
+import { urlOf } from '../loading/module.ts'
 import { identifyTarget } from '../target.ts'
 import type { AsgiTarget, CommandTarget, ServeOptions } from '../types.ts'
+import type { HeldScope } from './registry.ts'
 
 /** What another process can start: a module by its URL, a program, or an ASGI app. */
 type HeldTarget = string | CommandTarget | AsgiTarget

@@ -1,11 +1,11 @@
 import net from 'node:net'
 import { performance } from 'node:perf_hooks'
-import type { HeldOrder, News, Order, Report } from '../channel.ts'
 import { settlesWithin } from '../deadline.ts'
-import { Line } from '../line.ts'
-import type { Asked } from '../line.ts'
-import { channelOver } from '../lines-channel.ts'
-import { KEPT_LINES } from '../output.ts'
+import type { HeldOrder, News, Order, Report } from '../messages/channel.ts'
+import { Line } from '../messages/line.ts'
+import type { Asked } from '../messages/line.ts'
+import { channelOver } from '../messages/lines-channel.ts'
+import { KEPT_LINES } from '../processes/output.ts'
 import type { CloseReport } from '../types.ts'
 
 /** News, but for what is printed. */

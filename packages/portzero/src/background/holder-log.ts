@@ -1,5 +1,5 @@
 import { truncateSync, writeSync } from 'node:fs'
-import { KEPT_LINES } from '../output.ts'
+import { KEPT_LINES } from '../processes/output.ts'
 
 /** A log that is longer, in characters, begins anew with its last lines: where it lies there may be little room. */
 const LONGEST = 5_000_000

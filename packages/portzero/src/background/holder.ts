@@ -4,8 +4,8 @@ import { HeldServer } from './held-server.ts'
 import type { HeldSpec } from './held-spec.ts'
 import { seemsAlive } from './process-identity.ts'
 import type { HeldRecord, HeldScope } from './registry.ts'
-import { toWire } from '../wire-error.ts'
-import type { WireError } from '../channel.ts'
+import { toWire } from '../messages/wire-error.ts'
+import type { WireError } from '../messages/channel.ts'
 
 /** What a holder tells the process that has started it. All else is told over its socket. */
 export type HolderReport =

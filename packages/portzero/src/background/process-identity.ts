@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { platform } from 'node:process'
-import { processOf, send } from '../descendants.ts'
+import { processOf, send } from '../processes/descendants.ts'
 
 /** One process among all that ever have its number. */
 export interface ProcessIdentity {

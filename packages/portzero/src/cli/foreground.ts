@@ -5,9 +5,9 @@ import { once } from 'node:events'
 import { performance } from 'node:perf_hooks'
 import { env as own } from 'node:process'
 import { settlesWithin } from '../deadline.ts'
-import { Descendants, isNobody, send } from '../descendants.ts'
+import { Descendants, isNobody, send } from '../processes/descendants.ts'
+import { MARKER, guard, spare, watchMark } from '../processes/watchdog.ts'
 import type { Exit } from '../types.ts'
-import { MARKER, guard, spare, watchMark } from '../watchdog.ts'
 
 /** What a command has started, and has been told to end with it, gets to end by itself, in ms. */
 const ENDING = 1_000

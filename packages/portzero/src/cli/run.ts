@@ -1,6 +1,6 @@
-import { pathWithBins } from '../command-line.ts'
 import { never, settlesWithin } from '../deadline.ts'
 import { PortzeroError } from '../errors.ts'
+import { pathWithBins } from '../processes/command-line.ts'
 import { Together } from '../together.ts'
 import { turns } from '../turns.ts'
 import type { Exit } from '../types.ts'

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { findProgram, toProcess } from '../command-line.ts'
+import { findProgram, toProcess } from '../processes/command-line.ts'
 
 /** What a shell ends with where it finds no such command, and where it may not run it. */
 const NOT_FOUND = 127

@@ -1,6 +1,6 @@
+import { PortzeroError, messageOf } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
 import type { WireError } from './channel.ts'
-import { PortzeroError, messageOf } from './errors.ts'
-import type { ErrorCode } from './errors.ts'
 
 /** How many causes of causes are sent along. */
 const DEPTH = 5

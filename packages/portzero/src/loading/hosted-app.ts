@@ -1,14 +1,14 @@
 import type { AddressInfo } from 'node:net'
+import { PortzeroError, messageOf } from '../errors.ts'
+import { BoundSocket } from '../socket.ts'
+import { findApp, isHttp2, isSecure, serverOf } from '../target.ts'
+import type { Given, KnownApp, HostableTarget } from '../target.ts'
+import type { Factory, FactoryContext, NodeServer } from '../types.ts'
 import { listenerOf, serverOfFetch, serverOfListener, speaksHttp1 } from './app-server.ts'
 import type { Protocol } from './app-server.ts'
 import { encrypt } from './encrypt.ts'
-import { PortzeroError, messageOf } from './errors.ts'
 import { ListenCapture } from './listen-capture.ts'
 import { loadModule } from './module.ts'
-import { BoundSocket } from './socket.ts'
-import { findApp, isHttp2, isSecure, serverOf } from './target.ts'
-import type { Given, KnownApp, HostableTarget } from './target.ts'
-import type { Factory, FactoryContext, NodeServer } from './types.ts'
 
 /** Runs an app in this process. Whoever starts it calls `close()`, after a failed start too. */
 export class HostedApp {

@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises'
 import { delimiter, dirname, join, resolve } from 'node:path'
-import { PortzeroError } from './errors.ts'
+import { PortzeroError } from '../errors.ts'
 
 /** Where to look for a Python interpreter. */
 export interface PythonSearch {

@@ -1,4 +1,4 @@
-import type { Channel } from './channel.ts'
+import type { Channel } from '../messages/channel.ts'
 
 /** Marks a message as one of ours. */
 const MARK = 'portzero'

@@ -4,10 +4,10 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { performance } from 'node:perf_hooks'
 import { env, platform } from 'node:process'
-import { settlesWithin } from './deadline.ts'
+import { settlesWithin } from '../deadline.ts'
+import type { Exit } from '../types.ts'
 import { Descendants, isNobody, send } from './descendants.ts'
 import { Output } from './output.ts'
-import type { Exit } from './types.ts'
 import { MARKER, guard, lease, leave, spare, watch, watchMark } from './watchdog.ts'
 
 export interface ProcessSpec {

@@ -2,11 +2,11 @@ import type { ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
-import { endEventStream, isAhead, isEventStream } from './answer.ts'
+import { TURNS, turns } from '../turns.ts'
 import { onHead, saysLast } from './answer-head.ts'
+import { endEventStream, isAhead, isEventStream } from './answer.ts'
 import { bytesSent, isSocket, isUnread } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
-import { TURNS, turns } from './turns.ts'
 
 /**
  * How long a connection that was just used is kept open while closing, in ms: a client that reuses it may have a request on

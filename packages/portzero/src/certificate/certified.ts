@@ -1,5 +1,5 @@
-import { parseAdvertised } from './advertise.ts'
-import type { Settings } from './options.ts'
+import { parseAdvertised } from '../advertise.ts'
+import type { Settings } from '../options.ts'
 
 /**
  * The settings with the certificate that `https` takes. It is made by the process that owns the server, and handed to each life of the app,

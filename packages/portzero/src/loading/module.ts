@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { PortzeroError, messageOf } from './errors.ts'
+import { PortzeroError, messageOf } from '../errors.ts'
 
 let loads = 0
 

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Readable } from 'node:stream'
-import { turns } from './turns.ts'
+import { turns } from '../turns.ts'
 
 /** So many lines are kept. */
 export const KEPT_LINES = 200

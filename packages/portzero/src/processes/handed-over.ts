@@ -1,5 +1,5 @@
 import { ChildProcess } from 'node:child_process'
-import { REGISTER } from './files.ts'
+import { REGISTER } from '../files.ts'
 import { inodeOf } from './inode.ts'
 
 /** What a program inherits from its owner: descriptors, which are not the same in every process on the way to it. */

@@ -1,7 +1,7 @@
 import dgram from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import net from 'node:net'
-import { PortzeroError, messageOf } from './errors.ts'
+import { PortzeroError, messageOf } from '../errors.ts'
 
 /** A port that no other portzero process takes. Whoever reserves it releases it, when the server that was given it has gone. */
 export interface Reservation {

@@ -1,10 +1,10 @@
 // Runs an app for the process that owns it: the program of its child processes and worker threads.
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Channel, Order, Report, StartOrder } from './channel.ts'
+import type { Channel, Order, Report, StartOrder } from '../messages/channel.ts'
 import { Governor } from './governed.ts'
-import { reportLoadsTo } from './load-reports.ts'
+import { reportLoadsTo } from '../loading/load-reports.ts'
 import { ownMessages } from './own-messages.ts'
-import { InlineLife } from './runtimes/inline.ts'
+import { InlineLife } from '../runtimes/inline.ts'
 
 const governor = new Governor(channelToOwner(), {
   start: async ({ location, settings, fd }) => {

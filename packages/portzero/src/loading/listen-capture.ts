@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import net from 'node:net'
+import { isNodeServer } from '../target.ts'
+import type { NodeServer } from '../types.ts'
 import { passOn, portOf } from './listen-arguments.ts'
-import { isNodeServer } from './target.ts'
-import type { NodeServer } from './types.ts'
 
 type Listen = (this: net.Server, ...args: unknown[]) => net.Server
 

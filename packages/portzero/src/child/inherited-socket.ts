@@ -1,5 +1,5 @@
 import type net from 'node:net'
-import type { NodeServer } from './types.ts'
+import type { NodeServer } from '../types.ts'
 
 /** The part of a TCP handle that is used here. */
 interface Handle {

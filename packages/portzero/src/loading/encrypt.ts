@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import type { Certificate } from './certificate.ts'
-import { isHttp2 } from './target.ts'
-import type { NodeServer } from './types.ts'
+import type { Certificate } from '../certificate/certificate.ts'
+import { isHttp2 } from '../target.ts'
+import type { NodeServer } from '../types.ts'
 
 type Listener = (this: NodeServer, socket: Socket) => void
 

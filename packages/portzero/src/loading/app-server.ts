@@ -1,9 +1,9 @@
 import http from 'node:http'
 import type * as Http2 from 'node:http2'
 import type * as HonoAdapter from '@hono/node-server'
-import type { Certificate } from './certificate.ts'
-import { PortzeroError } from './errors.ts'
-import type { FetchApp, ListeningApp, NodeListener, NodeServer } from './types.ts'
+import type { Certificate } from '../certificate/certificate.ts'
+import { PortzeroError } from '../errors.ts'
+import type { FetchApp, ListeningApp, NodeListener, NodeServer } from '../types.ts'
 
 /** What clients are to be spoken to. */
 export interface Protocol {

@@ -1,10 +1,10 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
-import type { Channel, HeldOrder, News, Order, Report, StartOrder } from './channel.ts'
-import { now } from './deadline.ts'
-import type { OwnClient } from './shutdown.ts'
-import type { Blocker, CloseReport, InFlight } from './types.ts'
-import { TURNS, turns } from './turns.ts'
-import { toWire } from './wire-error.ts'
+import type { OwnClient } from '../client.ts'
+import { now } from '../deadline.ts'
+import type { Channel, HeldOrder, News, Order, Report, StartOrder } from '../messages/channel.ts'
+import { toWire } from '../messages/wire-error.ts'
+import { TURNS, turns } from '../turns.ts'
+import type { Blocker, CloseReport, InFlight } from '../types.ts'
 
 /** What an owner in another process or thread may do with a server. */
 export interface Governed {

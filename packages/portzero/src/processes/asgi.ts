@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
-import type { Channel, Order, Report } from './channel.ts'
-import { describe, listOf } from './describe.ts'
-import { PortzeroError } from './errors.ts'
-import { SERVE_ASGI } from './files.ts'
+import { describe, listOf } from '../describe.ts'
+import { PortzeroError } from '../errors.ts'
+import { SERVE_ASGI } from '../files.ts'
+import type { Channel, Order, Report } from '../messages/channel.ts'
+import { toWire } from '../messages/wire-error.ts'
+import type { CloseReport } from '../types.ts'
 import { findPython } from './python.ts'
-import type { CloseReport } from './types.ts'
-import { toWire } from './wire-error.ts'
 
 /** A Python app that is served by uvicorn in a process of its own: FastAPI, Starlette, Django's ASGI, Litestar. */
 export interface AsgiTarget {

@@ -1,6 +1,6 @@
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { PortzeroError } from './errors.ts'
+import { PortzeroError } from '../errors.ts'
 
 /** A line that a shell runs, or a program and its arguments, which no shell sees. */
 export type Command = string | readonly string[]

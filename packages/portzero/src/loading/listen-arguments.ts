@@ -1,4 +1,4 @@
-import type { NodeServer } from './types.ts'
+import type { NodeServer } from '../types.ts'
 
 /** The TCP port that the arguments of a `listen()` ask for: 0 for any; `undefined` for a pipe, a handle or a descriptor. */
 export function portOf([first]: unknown[]): number | undefined {

@@ -1,7 +1,7 @@
 import { dirname, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { MessagePort } from 'node:worker_threads'
-import type { Channel } from './channel.ts'
+import type { Channel } from '../messages/channel.ts'
 
 /** Is told of the path of a file that an app has loaded: once or more. */
 export type OnLoad = (file: string) => void

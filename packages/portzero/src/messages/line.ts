@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
+import { asBlocker } from '../life.ts'
+import type { Blocker, CloseReport, InFlight } from '../types.ts'
 import type { Channel, HeldOrder, News, Order, Report } from './channel.ts'
-import { asBlocker } from './life.ts'
-import type { Blocker, CloseReport, InFlight } from './types.ts'
 import { fromWire } from './wire-error.ts'
 
 /** What is told of a server that listens. */

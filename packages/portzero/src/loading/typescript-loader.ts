@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { PortzeroError } from './errors.ts'
+import { PortzeroError } from '../errors.ts'
 
 /** What makes a thread or process of Node load TypeScript. */
 export interface Loader {

@@ -1,5 +1,5 @@
-import type { Blocker, CloseReport, Exit, InFlight, RestartOptions } from './types.ts'
-import type { Settings } from './options.ts'
+import type { Settings } from '../options.ts'
+import type { Blocker, CloseReport, Exit, InFlight, RestartOptions } from '../types.ts'
 
 /** What an owner tells the thread or process that runs its app, first of all. */
 export interface StartOrder {
