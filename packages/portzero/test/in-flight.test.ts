@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { Duplex } from 'node:stream'
@@ -88,6 +89,38 @@ test('says what is in flight, and how far it came', async () => {
   await server.idle()
   expect(server.inFlight()).toEqual([])
 })
+
+const beginnings: [string, (response: http.ServerResponse) => void | Promise<void>][] = [
+  ['at once', (response) => void response.writeHead(200).write('begun')],
+  ['with a head that is flushed', (response) => response.writeHead(200).flushHeaders()],
+  ['later', (response) => void setImmediate(() => response.write('begun'))],
+]
+
+test.each(beginnings)(
+  'counts the bytes of an answer alone, on a connection with others, begun %s',
+  async (_how, begin) => {
+    await using server = await serve(
+      (request: http.IncomingMessage, response: http.ServerResponse) => {
+        if (request.url === '/held') void begin(response)
+        else response.end('ok')
+      },
+    )
+    const socket = net.connect(server.port, '127.0.0.1').setEncoding('latin1')
+    let received = ''
+    socket.on('data', (chunk) => (received += chunk))
+    const ask = async (path: string, method = 'GET'): Promise<void> => {
+      received = ''
+      socket.write(`${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`)
+      await once(socket, 'data')
+    }
+    await ask('/other')
+    await ask('/other', 'POST')
+    await ask('/other')
+    await ask('/held')
+    expect(server.inFlight()).toMatchObject([{ path: '/held', bytesSent: received.length }])
+    socket.destroy()
+  },
+)
 
 test('counts pipelined requests, and forgets them all when their client aborts', async () => {
   const three = gate()

@@ -1,8 +1,9 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { isAhead } from './answer.ts'
 import type { Answer } from './answer.ts'
+import { headOf } from './answer-head.ts'
 import type { ServedWebSocket } from './web-socket.ts'
 
 /** A request and its answer, from its arrival until the answer is handed over or given up. */
@@ -40,8 +41,11 @@ export interface Connection {
   method: string
   path: string
   startedAt: number
-  /** Of a session: what its socket had sent of all that its client is known to have read. */
-  sentBefore: number
+  /**
+   * Of a session: what its socket had sent of all that its client is known to have read. Of a request that may be found out later:
+   * undefined.
+   */
+  sentBefore: number | undefined
   test: string | undefined
   /** What was answered last: of a session, and where a part of the request was still to come. */
   last: Exchange | undefined
@@ -73,7 +77,7 @@ export function exchangesOf(connection: Connection): readonly Exchange[] {
 }
 
 /** True if a session may have sent more than its client's system takes: what that has not read would be lost with the connection. */
-export function isUnread({ socket, session, sentBefore }: Connection): boolean {
+export function isUnread({ socket, session, sentBefore = 0 }: Connection): boolean {
   return session !== undefined && bytesSent(socket) - sentBefore > TAKEN
 }
 
@@ -95,6 +99,25 @@ export function reset(socket: Socket): void {
     // A pipe, or what is encrypted. Node takes any stream for a connection: `server.emit('connection', stream)`.
     socket.destroy()
   }
+}
+
+/**
+ * True of a request whose answer may tell later what was sent before it. Asking the system for that costs a request more than all else that
+ * is noted of it; one that has a body may be answered before it is over.
+ */
+export function isLater({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
+/** What was sent before an answer whose handler has returned. Node keeps what that writes at once until then, but for a head that is flushed. */
+export function sentUntil({ socket }: Connection, answer: ServerResponse): number {
+  const { socket: stream, headersSent } = answer
+  const sent = bytesSent(socket)
+  if (!headersSent || stream === null) return sent
+  const { writableLength: kept } = stream
+  // What is kept from being encrypted does not count yet.
+  const own = kept === 0 ? headOf(answer).length : stream === socket ? kept : 0
+  return Math.max(0, sent - own)
 }
 
 /** A stream that is no socket does not count. */

@@ -8,7 +8,16 @@ import type { InFlight, NodeServer } from '../types.ts'
 import { isAhead, isAsked, isEventStream, isUnended, whenPushed } from './answer.ts'
 import { end, endExchange, endOn, isAtRest, noteArrival } from './connection-end.ts'
 import type { Closing } from './connection-end.ts'
-import { bytesSent, exchangesOf, isEnding, isSocket, isStillSent, reset } from './connection.ts'
+import {
+  bytesSent,
+  exchangesOf,
+  isEnding,
+  isLater,
+  isSocket,
+  isStillSent,
+  reset,
+  sentUntil,
+} from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { whenAccepted, whenAcceptedOver } from './web-socket.ts'
 import type { ServedWebSocket } from './web-socket.ts'
@@ -332,7 +341,7 @@ export class Connections {
     connection.method = request.method ?? 'GET'
     connection.path = request.url ?? '/'
     connection.startedAt = performance.now()
-    connection.sentBefore = bytesSent(connection.socket)
+    connection.sentBefore = isLater(request) ? undefined : bytesSent(connection.socket)
     connection.test = this.test
     if (this.#closing !== undefined) {
       noteArrival(connection)
@@ -388,9 +397,10 @@ export class Connections {
 
   /** Forgets the last request if it is answered, or follows it to its end. */
   #settle(connection: Connection): void {
-    const { answer, method, path, startedAt, sentBefore, test } = connection
+    const { answer, method, path, startedAt, test } = connection
     if (answer === undefined || forgets(connection, answer.destroyed)) return
     connection.answer = undefined
+    const { sentBefore = sentUntil(connection, answer) } = connection
     const exchange = begun({ method, path, startedAt, sentBefore, test, answer })
     if (!answer.destroyed) return this.#follow(connection, exchange)
     connection.usedAt = startedAt
