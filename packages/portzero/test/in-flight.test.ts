@@ -93,6 +93,13 @@ test('says what is in flight, and how far it came', async () => {
 const beginnings: [string, (response: http.ServerResponse) => void | Promise<void>][] = [
   ['at once', (response) => void response.writeHead(200).write('begun')],
   ['with a head that is flushed', (response) => response.writeHead(200).flushHeaders()],
+  [
+    'with a head that waits',
+    (response) => {
+      response.writeHead(200)
+      setImmediate(() => response.write('begun'))
+    },
+  ],
   ['later', (response) => void setImmediate(() => response.write('begun'))],
 ]
 

@@ -111,12 +111,12 @@ export function isLater({ method }: IncomingMessage): boolean {
 
 /** What was sent before an answer whose handler has returned. Node keeps what that writes at once until then, but for a head that is flushed. */
 export function sentUntil({ socket }: Connection, answer: ServerResponse): number {
-  const { socket: stream, headersSent } = answer
+  const { socket: stream, writableLength: kept } = answer
+  const { _headerSent: isBegun } = answer as ServerResponse & { _headerSent: boolean }
   const sent = bytesSent(socket)
-  if (!headersSent || stream === null) return sent
-  const { writableLength: kept } = stream
-  // What is kept from being encrypted does not count yet.
-  const own = kept === 0 ? headOf(answer).length : stream === socket ? kept : 0
+  if (!isBegun || stream === null) return sent
+  // Newer versions of Node keep it in the answer. There, and where it is yet to be encrypted, the socket does not count it.
+  const own = kept === 0 ? headOf(answer).length : stream === socket ? stream.writableLength : 0
   return Math.max(0, sent - own)
 }
 
