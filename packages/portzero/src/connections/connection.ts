@@ -109,7 +109,10 @@ export function isLater({ method }: IncomingMessage): boolean {
   return method === 'GET' || method === 'HEAD'
 }
 
-/** What was sent before an answer whose handler has returned. Node keeps what that writes at once until then, but for a head that is flushed. */
+/**
+ * What was sent before an answer whose handler has returned. Node keeps what that writes at once until then, but for a head that is flushed:
+ * where more is written behind it at once, the head counts as sent before.
+ */
 export function sentUntil({ socket }: Connection, answer: ServerResponse): number {
   const { socket: stream, writableLength: kept } = answer
   const { _headerSent: isBegun } = answer as ServerResponse & { _headerSent: boolean }
