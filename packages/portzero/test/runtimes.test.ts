@@ -446,6 +446,16 @@ describe.each(runtimes.filter(({ apart }) => apart))('$name', (runtime) => {
     expect(await cut).toBeInstanceOf(Error)
     expect(isAlive(server.pid ?? 0)).toBe(server.pid === undefined)
   })
+
+  test('names what we have asked while it was blocked, though it has not heard of it', async () => {
+    const server = await start({ grace: 100 })
+    await (await server.fetch('/spin-later?ms=20000')).text()
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const cut = server.fetch('/').catch(() => {})
+    const { blockers } = await server.close()
+    expect(blockers).toMatchObject([{ kind: 'request', method: 'GET', path: '/' }])
+    await cut
+  })
 })
 
 describe.each(runtimes.filter(({ apart }) => !apart))('$name', (runtime) => {

@@ -31,8 +31,6 @@ export interface Host {
   readonly exited: Promise<Exit>
   /** Resolves when the server listens, where it is not the channel that tells. */
   readonly listening?: Promise<void> | undefined
-  /** True of one that tells of a request only once it takes a while: what blocks it at once is known here alone. */
-  readonly tellsLate?: boolean
   /** False of one that cannot be taken off its port and put back. @default true */
   readonly canPause?: boolean
   /**
@@ -264,11 +262,10 @@ export class RemoteLife implements Life {
     }
   }
 
-  /** What is in the way of a closing that has not come to its end. */
+  /** What is in the way of a closing that has not come to its end: what our client has asked, if the app was blocked before it heard of anything. */
   #inItsWay(): Blocker[] {
     const told = this.#line?.inItsWay() ?? []
-    const isAll = this.#line !== undefined && this.#host.tellsLate !== true
-    return isAll || told.length > 0 ? told : this.client.inFlight().map(asBlocker)
+    return told.length > 0 ? told : this.client.inFlight().map(asBlocker)
   }
 
   /** Rejects with `SERVER_DIED` if it ends before there is an answer. One that gives none within `ms` is blocked, and is killed. */
