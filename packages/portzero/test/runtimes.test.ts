@@ -287,6 +287,29 @@ describe.each(runtimes.filter(({ governed }) => governed))('$name', (runtime) =>
     await stream.body?.cancel()
   })
 
+  test('knows what stays in flight while other requests come and go', async () => {
+    const server = await start({ grace: 50 })
+    const waiting = new Map<string, AbortController>()
+    for (const path of ['/events?1', '/events?2', '/events?3', '/events?4']) {
+      const asked = new AbortController()
+      waiting.set(path, asked)
+      server.fetch(path, { signal: asked.signal }).catch(() => {})
+      const paths = [...waiting.keys()]
+      await vi.waitFor(() => expect(server.inFlight().map((one) => one.path)).toEqual(paths))
+    }
+    const isLeft = async (paths: readonly string[]): Promise<void> => {
+      await hello(server)
+      await vi.waitFor(() => expect(server.inFlight().map((one) => one.path)).toEqual(paths))
+    }
+    await isLeft(['/events?1', '/events?2', '/events?3', '/events?4'])
+    waiting.get('/events?2')?.abort()
+    await isLeft(['/events?1', '/events?3', '/events?4'])
+    waiting.get('/events?4')?.abort()
+    await isLeft(['/events?1', '/events?3'])
+    server.fetch('/events?2').catch(() => {})
+    await isLeft(['/events?1', '/events?3', '/events?2'])
+  })
+
   test('tells clients that ask on and on which answer is the last', async () => {
     const server = await start()
     const agent = new http.Agent({ keepAlive: true })

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import type { OwnClient } from '../client.ts'
 import { now } from '../deadline.ts'
@@ -35,6 +36,9 @@ type Answered = Extract<Order | HeldOrder, { id: number }>
 /** How often the owner is told of what stays in flight, in ms. */
 const AGAIN = 50
 
+/** How far apart two readings of the age of the same request may be, in ms: the clock goes on while they are taken. */
+const CLOCK = 1
+
 /** The line to the owner: obeys it, and tells it how things stand. */
 export class Governor {
   readonly #channel: Channel<Report | News, Order | HeldOrder>
@@ -43,6 +47,8 @@ export class Governor {
   #again: NodeJS.Timeout | undefined
   #hasTold = false
   #hasChanged = false
+  #told: readonly InFlight[] = []
+  #toldAt = 0
 
   /** `start` makes the server that is ordered, `exit` ends all this. */
   constructor(channel: Channel<Report | News, Order | HeldOrder>, means: Means) {
@@ -95,13 +101,26 @@ export class Governor {
     })
   }
 
+  /** What stays is the oldest, and comes first: many open event streams make no request slower by being told anew. */
   #tellInFlight(): void {
-    clearTimeout(this.#again)
     const inFlight = this.#server?.inFlight()
     if (inFlight === undefined) return
-    this.#channel.send({ type: 'inFlight', inFlight })
-    // How much of an answer was sent, and whether it is an event stream, shows later.
-    if (inFlight.length > 0) this.#again = setTimeout(() => this.#tellInFlight(), AGAIN).unref()
+    const at = performance.now()
+    const elapsed = at - this.#toldAt
+    const news = inFlight.findIndex((one, index) => !isSame(one, this.#told[index], elapsed))
+    const kept = news === -1 ? inFlight.length : news
+    this.#told = inFlight
+    this.#toldAt = at
+    this.#channel.send({ type: 'inFlight', kept, inFlight: inFlight.slice(kept) })
+    if (inFlight.length > 0) this.#again ??= setTimeout(this.#tellAnew, AGAIN).unref()
+  }
+
+  /** How much of an answer was sent, and whether it is an event stream, shows later. */
+  readonly #tellAnew = (): void => {
+    clearTimeout(this.#again)
+    this.#again = undefined
+    this.#told = []
+    this.#tellInFlight()
   }
 
   #obey(order: Exclude<Order | HeldOrder, StartOrder>): void {
@@ -121,7 +140,7 @@ export class Governor {
     try {
       const result = await this.#act(server, order)
       // Whoever has waited for it wants to know what is left.
-      this.#tellInFlight()
+      this.#tellAnew()
       this.#channel.send({ type: 'done', id, result })
     } catch (error) {
       this.#channel.send({ type: 'refused', id, error: toWire(error) })
@@ -151,6 +170,13 @@ export class Governor {
         return this.#means.held?.(order)
     }
   }
+}
+
+/** True if that is what was told `elapsed` ms ago, or cannot be told from it. */
+function isSame(one: InFlight, told: InFlight | undefined, elapsed: number): boolean {
+  if (told === undefined || Math.abs(one.ageMs - told.ageMs - elapsed) > CLOCK) return false
+  const { kind, method, path, test } = told
+  return one.kind === kind && one.method === method && one.path === path && one.test === test
 }
 
 /** What is left of the grace of an order. A clock that was put back meanwhile does not make it longer. */

@@ -17,6 +17,8 @@ export interface Exchange {
   readonly answer: Answer | undefined
   /** What the app answers a stream of HTTP/2 by, where it does not do that itself. */
   response: Http2ServerResponse | undefined
+  /** Whether the answer is an event stream, once its head says so, and somebody has asked. */
+  isEvents: boolean | undefined
   /** The WebSocket that it became, once the app has accepted it. */
   webSocket: ServedWebSocket | undefined
   /** True of a stream of HTTP/2 that is answered while a part of its request is still to come. */
@@ -71,9 +73,14 @@ const TAKEN = 65_536
 /** What is in flight on a connection; while it closes also what its client may have yet to read. */
 export function exchangesOf(connection: Connection): readonly Exchange[] {
   const { exchanges, ending, last } = connection
-  if (ending === undefined) return exchanges.filter(({ isAnswered }) => !isAnswered)
+  if (ending === undefined)
+    return exchanges.some(isAnswered) ? exchanges.filter((one) => !isAnswered(one)) : exchanges
   if (exchanges.length > 0 || last === undefined) return exchanges
   return isUnread(connection) ? [last] : []
+}
+
+function isAnswered(exchange: Exchange): boolean {
+  return exchange.isAnswered
 }
 
 /** True if a session may have sent more than its client's system takes: what that has not read would be lost with the connection. */

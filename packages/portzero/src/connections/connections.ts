@@ -109,19 +109,18 @@ export class Connections {
   /** What is not answered to the end, oldest first. */
   inFlight(): InFlight[] {
     const now = performance.now()
-    for (const connection of this.#connections) this.#settle(connection)
-    return [...this.#connections]
-      .flatMap((connection) =>
-        exchangesOf(connection).map((exchange) => ({
-          kind: kindOf(exchange),
-          method: exchange.method,
-          path: exchange.path,
-          ageMs: now - exchange.startedAt,
-          bytesSent: bytesSent(connection.socket) - exchange.sentBefore,
-          ...(exchange.test !== undefined && { test: exchange.test }),
-        })),
-      )
-      .toSorted((a, b) => b.ageMs - a.ageMs)
+    const inFlight: InFlight[] = []
+    for (const connection of this.#connections) {
+      this.#settle(connection)
+      for (const exchange of exchangesOf(connection)) {
+        const { method, path, startedAt, sentBefore, test } = exchange
+        const sent = bytesSent(connection.socket) - sentBefore
+        const kind = kindOf(exchange)
+        const one = { kind, method, path, ageMs: now - startedAt, bytesSent: sent }
+        inFlight.push(test === undefined ? one : { ...one, test })
+      }
+    }
+    return inFlight.toSorted((a, b) => b.ageMs - a.ageMs)
   }
 
   /** Resolves when no request is in flight; what ends only by being ended does not count. */
@@ -473,7 +472,7 @@ function begun({
   sentBefore,
   test,
   answer,
-}: Omit<Exchange, 'response' | 'webSocket' | 'isAnswered'>): Exchange {
+}: Omit<Exchange, 'response' | 'isEvents' | 'webSocket' | 'isAnswered'>): Exchange {
   return {
     method,
     path,
@@ -482,6 +481,7 @@ function begun({
     test,
     answer,
     response: undefined,
+    isEvents: undefined,
     webSocket: undefined,
     isAnswered: false,
   }
@@ -530,9 +530,12 @@ async function cutSession(session: Http2Session, stream: Socket): Promise<void> 
   stream.destroy()
 }
 
-function kindOf({ answer, method }: Exchange): InFlight['kind'] {
+function kindOf(exchange: Exchange): InFlight['kind'] {
+  const { answer, method, isEvents } = exchange
   if (answer === undefined || method === 'CONNECT') return 'upgrade'
-  return isEventStream(answer) ? 'stream' : 'request'
+  // What the head says is found out once.
+  if (isEvents === undefined && answer.headersSent) exchange.isEvents = isEventStream(answer)
+  return exchange.isEvents === true ? 'stream' : 'request'
 }
 
 /** What carries an encrypted connection. Node wraps what is no socket of its own. */

@@ -51,7 +51,8 @@ export type Report =
   | { readonly type: 'failed'; readonly error: WireError }
   | { readonly type: 'done'; readonly id: number; readonly result?: CloseReport | undefined }
   | { readonly type: 'refused'; readonly id: number; readonly error: WireError }
-  | { readonly type: 'inFlight'; readonly inFlight: readonly InFlight[] }
+  /** What is in flight: the first `kept` as they were told last (none, if left out), and behind them these. */
+  | { readonly type: 'inFlight'; readonly kept?: number; readonly inFlight: readonly InFlight[] }
   /** While closing: nothing is in flight any more, and close hooks begin, `hook` first. */
   | { readonly type: 'drained'; readonly cut: readonly Blocker[]; readonly hook: string }
 

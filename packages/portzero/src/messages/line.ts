@@ -31,8 +31,8 @@ export class Line {
   #fail: (error: Error) => void = () => {}
   #lost: Error | undefined
   #lastId = 0
-  #inFlight: readonly InFlight[] = []
-  #toldAt = 0
+  /** With the time at which each began. */
+  #inFlight: readonly (readonly [InFlight, startedAt: number])[] = []
   #onChanged: (() => void)[] = []
   #cut: readonly Blocker[] = []
   /** When close hooks began to run. */
@@ -79,8 +79,8 @@ export class Line {
 
   /** As it was told last. */
   inFlight(): InFlight[] {
-    const since = performance.now() - this.#toldAt
-    return this.#inFlight.map((one) => ({ ...one, ageMs: one.ageMs + since }))
+    const now = performance.now()
+    return this.#inFlight.map(([one, startedAt]) => ({ ...one, ageMs: now - startedAt }))
   }
 
   /** Resolves when it is told anew. */
@@ -98,10 +98,7 @@ export class Line {
   #take(report: Exclude<Report | News, { type: 'started' | 'failed' }>): void {
     switch (report.type) {
       case 'inFlight':
-        this.#inFlight = report.inFlight
-        this.#toldAt = performance.now()
-        this.#listeners.changed?.()
-        for (const look of this.#onChanged.splice(0)) look()
+        this.#told(report)
         return
       case 'drained':
         this.#cut = report.cut
@@ -115,6 +112,14 @@ export class Line {
       default:
         this.#listeners.news?.(report)
     }
+  }
+
+  #told({ kept = 0, inFlight }: Extract<Report, { type: 'inFlight' }>): void {
+    const now = performance.now()
+    const more = inFlight.map((one) => [one, now - one.ageMs] as const)
+    this.#inFlight = [...this.#inFlight.slice(0, kept), ...more]
+    this.#listeners.changed?.()
+    for (const look of this.#onChanged.splice(0)) look()
   }
 
   #answer(id: number): Answer | undefined {
