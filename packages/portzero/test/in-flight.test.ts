@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import { certificate } from 'fixture-apps'
 import { serve } from 'portzero'
-import type { InFlight } from 'portzero'
+import type { InFlight, ServeOptions, Target } from 'portzero'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failure, gate } from './support.ts'
 
@@ -367,6 +367,44 @@ test('an event stream is ended, not cut, when the server closes', async () => {
   expect(report).toMatchObject({ outcome: 'graceful', blockers: [] })
   expect(report.durationMs).toBeLessThan(2_500)
 })
+
+/** Apps that send events until their client has gone, by what they hear of that: the signal of a request, or whether the answer was finished. */
+const endless: [string, ServeOptions, (onGone: () => void) => Target][] = [
+  ['a signal', {}, signalled],
+  ['a signal of HTTP/2', { http2: true }, signalled],
+  [
+    'an answer',
+    {},
+    (onGone) => (_request: unknown, response: http.ServerResponse) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
+      response.once('close', () => {
+        if (!response.writableEnded && !response.writableFinished) onGone()
+      })
+    },
+  ],
+]
+
+function signalled(onGone: () => void): Target {
+  const fetch = ({ signal }: Request): Response => {
+    signal.addEventListener('abort', onGone)
+    const events = new ReadableStream({ start: (to) => to.enqueue(Buffer.from('data: 1\n\n')) })
+    return new Response(events, { headers: { 'content-type': 'text/event-stream' } })
+  }
+  return { fetch }
+}
+
+test.each(endless)(
+  'an app hears by %s that its event stream is ended',
+  async (_by, options, app) => {
+    const gone = gate()
+    const server = await serve(app(gone.open), options)
+    const response = await server.fetch('/')
+    const read = response.text()
+    expect((await server.close()).outcome).toBe('graceful')
+    expect(await read).toBe('data: 1\n\n')
+    await gone.opened
+  },
+)
 
 test('an app that writes to an event stream which was ended does no harm', async () => {
   const server = await serve((_request: unknown, response: http.ServerResponse) => {

@@ -23,10 +23,11 @@ function sentType({ sentHeaders }: ServerHttp2Stream): string {
   return name === undefined ? '' : String(sentHeaders[name])
 }
 
-/** Ends an event stream as if the app had, by that to which the app writes it. */
+/** Ends an event stream as if the app had, by that to which the app writes it. To the app, its client has gone. */
 export function endEventStream(answer: Answer | Http2ServerResponse): void {
   // The app may not have heard of it yet, and write on.
   answer.on('error', () => {})
+  if ('req' in answer && !answer.writableEnded) leaveUnfinished(answer)
   try {
     answer.end()
   } catch {
@@ -41,6 +42,17 @@ export function endEventStream(answer: Answer | Http2ServerResponse): void {
     drop(args)
     return writable
   }
+}
+
+/**
+ * Has an answer say when it closes that it was not finished. What serves the app tells it, by the signal of the request, that its client has gone,
+ * but for an answer that was: without a word the app would go on for ever.
+ */
+function leaveUnfinished(answer: ServerResponse | Http2ServerResponse): void {
+  const not = { value: false }
+  answer.prependOnceListener('close', () => {
+    Object.defineProperties(answer, { writableEnded: not, writableFinished: not })
+  })
 }
 
 /** True of an answer to a request of which a part is still to come. Of one that waits to be told to go on, nothing comes. */
