@@ -103,18 +103,23 @@ const beginnings: [string, (response: http.ServerResponse) => void | Promise<voi
   ['later', (response) => void setImmediate(() => response.write('begun'))],
 ]
 
-test.each(beginnings)(
-  'counts the bytes of an answer alone, on a connection with others, begun %s',
-  async (_how, begin) => {
+const wires: [string, ServeOptions, (port: number) => net.Socket][] = [
+  ['in clear text', {}, (port) => net.connect(port, '127.0.0.1')],
+  ['over TLS', { https: true }, (port) => tls.connect({ port, rejectUnauthorized: false })],
+]
+
+describe.each(wires)('counts the bytes of an answer alone, %s,', (_wire, options, connect) => {
+  test.each(beginnings)('on a connection with others, begun %s', async (_how, begin) => {
     await using server = await serve(
       (request: http.IncomingMessage, response: http.ServerResponse) => {
         if (request.url === '/held') void begin(response)
         else response.end('ok')
       },
+      options,
     )
-    const socket = net.connect(server.port, '127.0.0.1').setEncoding('latin1')
+    const socket = connect(server.port).setEncoding('latin1')
     let received = ''
-    socket.on('data', (chunk) => (received += chunk))
+    socket.on('data', (chunk) => (received += String(chunk)))
     const ask = async (path: string, method = 'GET'): Promise<void> => {
       received = ''
       socket.write(`${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`)
@@ -126,8 +131,20 @@ test.each(beginnings)(
     await ask('/held')
     expect(server.inFlight()).toMatchObject([{ path: '/held', bytesSent: received.length }])
     socket.destroy()
-  },
-)
+  })
+
+  test('on a new connection, before it has begun', async () => {
+    const reached = gate()
+    // What opens the connection is sent after it is asked for the first time.
+    const app = (_request: unknown, _response: unknown): void => void setImmediate(reached.open)
+    await using server = await serve(app, options)
+    const socket = connect(server.port)
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    await reached.opened
+    expect(server.inFlight()).toMatchObject([{ bytesSent: 0 }])
+    socket.destroy()
+  })
+})
 
 test('counts pipelined requests, and forgets them all when their client aborts', async () => {
   const three = gate()

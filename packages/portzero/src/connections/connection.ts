@@ -11,7 +11,7 @@ export interface Exchange {
   readonly method: string
   readonly path: string
   readonly startedAt: number
-  /** What the socket had sent before. */
+  /** What the stream had sent before. */
   readonly sentBefore: number
   /** None where the connection became something else. */
   readonly answer: Answer | undefined
@@ -120,17 +120,17 @@ export function isLater({ method }: IncomingMessage): boolean {
  * What was sent before an answer whose handler has returned. Node keeps what that writes at once until then, but for a head that is flushed:
  * where more is written behind it at once, the head counts as sent before.
  */
-export function sentUntil({ socket }: Connection, answer: ServerResponse): number {
-  const { socket: stream, writableLength: kept } = answer
+export function sentUntil({ stream }: Connection, answer: ServerResponse): number {
+  const { socket, writableLength: kept } = answer
   const { _headerSent: isBegun } = answer as ServerResponse & { _headerSent: boolean }
-  const sent = bytesSent(socket)
-  if (!isBegun || stream === null) return sent
-  // Newer versions of Node keep it in the answer. There, and where it is yet to be encrypted, the socket does not count it.
-  const own = kept === 0 ? headOf(answer).length : stream === socket ? stream.writableLength : 0
+  const sent = bytesSent(stream)
+  if (!isBegun || socket === null) return sent
+  // Newer versions of Node keep it in the answer, where the stream does not count it.
+  const own = kept === 0 ? headOf(answer).length : socket.writableLength
   return Math.max(0, sent - own)
 }
 
-/** A stream that is no socket does not count. */
+/** Of what is encrypted the content, where that is asked. A stream that is no socket does not count. */
 export function bytesSent(socket: Socket): number {
   return socket.bytesWritten ?? 0
 }

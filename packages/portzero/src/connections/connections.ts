@@ -114,7 +114,7 @@ export class Connections {
       this.#settle(connection)
       for (const exchange of exchangesOf(connection)) {
         const { method, path, startedAt, sentBefore, test } = exchange
-        const sent = bytesSent(connection.socket) - sentBefore
+        const sent = bytesSent(connection.stream) - sentBefore
         const kind = kindOf(exchange)
         const one = { kind, method, path, ageMs: now - startedAt, bytesSent: sent }
         inFlight.push(test === undefined ? one : { ...one, test })
@@ -340,7 +340,7 @@ export class Connections {
     connection.method = request.method ?? 'GET'
     connection.path = request.url ?? '/'
     connection.startedAt = performance.now()
-    connection.sentBefore = isLater(request) ? undefined : bytesSent(connection.socket)
+    connection.sentBefore = isLater(request) ? undefined : bytesSent(connection.stream)
     connection.test = this.test
     if (this.#closing !== undefined) {
       noteArrival(connection)
@@ -386,7 +386,7 @@ export class Connections {
       answer: undefined,
       ...what,
       startedAt: performance.now(),
-      sentBefore: bytesSent(connection.socket),
+      sentBefore: bytesSent(connection.stream),
       test: this.test,
     })
     this.#follow(connection, exchange)
