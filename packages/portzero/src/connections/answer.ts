@@ -45,13 +45,20 @@ export function endEventStream(answer: Answer | Http2ServerResponse): void {
 }
 
 /**
- * Has an answer say when it closes that it was not finished. What serves the app tells it, by the signal of the request, that its client has gone,
- * but for an answer that was: without a word the app would go on for ever.
+ * Has an answer close as if it was not finished. By that what serves the app knows that its client has gone, and aborts the signal of its
+ * request, or ends what it is made from: without a word the app would go on for ever.
  */
 function leaveUnfinished(answer: ServerResponse | Http2ServerResponse): void {
   const not = { value: false }
   answer.prependOnceListener('close', () => {
     Object.defineProperties(answer, { writableEnded: not, writableFinished: not })
+  })
+  // Over HTTP/2 Node says for each answer that it is finished.
+  if ('stream' in answer) return
+  // Some go by which of the two they hear first. Node does not say it again of what is closed.
+  answer.prependOnceListener('finish', () => {
+    Object.assign(answer, { destroyed: true, _closed: true })
+    answer.emit('close')
   })
 }
 
