@@ -212,6 +212,9 @@ class Request:
 
     def sends_head(self, headers):
         self.head = headers
+        # What answers another method that way has an end of its own.
+        if self.method != "GET":
+            return
         for name, value in headers:
             if name.lower() == b"content-type" and value.startswith(b"text/event-stream"):
                 self.kind = "stream"

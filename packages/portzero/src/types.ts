@@ -210,7 +210,7 @@ export interface LiveServer extends AsyncDisposable {
   inFlight(): readonly InFlight[]
   /**
    * Resolves when nothing is in flight, and nothing of `fetch` on its way. Rejects with `NOT_IDLE`, naming what is, after `timeout` ms (default 5,000).
-   * Event streams and upgraded connections, which end only when somebody ends them, do not count.
+   * Event streams that were asked for with GET, and upgraded connections, which end only when somebody ends them, do not count.
    */
   idle(options?: IdleOptions): Promise<void>
   /**
@@ -297,7 +297,7 @@ export interface Exit {
 
 /** A request that is not answered to its end, or a connection that became something else. */
 export interface InFlight {
-  /** `request`: not answered to its end. `stream`: an event stream. `upgrade`: a WebSocket, a tunnel, or another upgrade. */
+  /** `request`: not answered to its end. `stream`: an event stream that was asked for with GET. `upgrade`: a WebSocket, a tunnel, or another upgrade. */
   readonly kind: 'request' | 'stream' | 'upgrade'
   readonly method: string
   /** Path with query. */

@@ -66,6 +66,26 @@ async def app(scope, receive, send):
         await asyncio.Event().wait()
 `
 
+/** Ends the events that it answers a POST with when it is asked anything else. */
+const ANSWERS_WITH_EVENTS = `
+import asyncio
+
+asked = asyncio.Event()
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    if scope["method"] == "POST":
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"data: 1\\n\\n", "more_body": True})
+        await asked.wait()
+    else:
+        asked.set()
+        await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"data: 2\\n\\n"})
+`
+
 /** Without files of bytecode beside the fixtures. */
 const env = { PYTHONDONTWRITEBYTECODE: '1' }
 
@@ -375,6 +395,19 @@ describe('with uvicorn', () => {
         { kind: 'stream', path: '/events', bytesSent: expect.any(Number) as number },
       ]
       expect(server.inFlight()).toMatchObject(streams)
+    })
+
+    test('waits for events that answer a POST', async () => {
+      const folder = await temporaryFolder()
+      await writeFile(join(folder, 'events.py'), ANSWERS_WITH_EVENTS)
+      await using server = await serve(app({ asgi: 'events:app', cwd: folder }))
+      const response = await server.fetch('/', { method: 'POST' })
+      const inFlight = [{ kind: 'request', method: 'POST' }]
+      await vi.waitFor(() => expect(server.inFlight()).toMatchObject(inFlight))
+      const idle = server.idle()
+      await server.fetch('/')
+      await idle
+      expect(await response.text()).toBe('data: 1\n\ndata: 2\n\n')
     })
 
     test('has what the app needs kept alive until it is answered', async () => {

@@ -467,6 +467,33 @@ test('what is cut off twice is named once', async () => {
   expect(await closing).toMatchObject({ outcome: 'forced', blockers: [{ path: '/never' }] })
 })
 
+test.each([
+  ['HTTP/1.1', {}],
+  ['HTTP/2', { http2: true }],
+])(
+  'events that answer a POST over %s are a request in flight, answered to the end',
+  async (_version, options) => {
+    const release = gate()
+    const server = await serve(
+      async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
+        await release.opened
+        response.end('data: 2\n\n')
+      },
+      { ...options, grace: GRACE },
+    )
+    const response = await server.fetch('/', { method: 'POST', body: 'asked' })
+    expect(server.inFlight()).toMatchObject([{ kind: 'request', method: 'POST' }])
+    const read = response.text()
+    const closing = server.close()
+    while (await answers(server.port));
+
+    release.open()
+    expect(await read).toBe('data: 1\n\ndata: 2\n\n')
+    expect(await closing).toMatchObject(graceful)
+  },
+)
+
 test('an event stream that begins while closing is ended, after what the app writes at once', async () => {
   const { client, closing } = await askBeforeClosing((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' })

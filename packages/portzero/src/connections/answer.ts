@@ -7,7 +7,7 @@ import { drop } from './drop.ts'
 /** What an answer is written to. */
 export type Answer = ServerResponse | ServerHttp2Stream
 
-/** True of an answer that has begun to be a stream of server-sent events, which has no end of its own. */
+/** True of an answer that has begun to be a stream of server-sent events. */
 export function isEventStream(answer: Answer): boolean {
   if (!answer.headersSent) return false
   const type =

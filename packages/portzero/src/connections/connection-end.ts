@@ -4,8 +4,8 @@ import { performance } from 'node:perf_hooks'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { TURNS, turns } from '../turns.ts'
 import { onHead, saysLast } from './answer-head.ts'
-import { endEventStream, isAhead, isEventStream } from './answer.ts'
-import { bytesSent, isSocket, isUnread } from './connection.ts'
+import { endEventStream, isAhead } from './answer.ts'
+import { bytesSent, isEndless, isSocket, isUnread } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 
 /**
@@ -87,13 +87,13 @@ export function endExchange(connection: Connection, exchange: Exchange): void {
   if (answer === undefined) return
   // Whoever has answered may not read the rest.
   if (exchange.isAnswered) return void (answer as ServerHttp2Stream).resume()
-  if (answer.headersSent && isEventStream(answer)) return endEventStream(response ?? answer)
+  if (isEndless(exchange)) return endEventStream(response ?? answer)
   if (answer.headersSent) return void (connection.isAnswered ||= answer.writableEnded)
   onHead(
     answer,
     () => isLast(connection, exchange),
     // With what the app writes at once.
-    () => setImmediate(() => isEventStream(answer) && endEventStream(response ?? answer)),
+    () => setImmediate(() => isEndless(exchange) && endEventStream(response ?? answer)),
   )
 }
 
@@ -121,8 +121,7 @@ export function endOn(connection: Connection, exchange: Exchange, wasUsed: boole
   if (session !== undefined) return void dismissWhenRead(connection)
   if (exchanges.length > 0) return
   if (ending === 'by its client') return linger(connection, LINGER)
-  if (answer === undefined || saysLast(answer) || isEventStream(answer))
-    return closeSoon(connection)
+  if (answer === undefined || saysLast(answer) || isEndless(exchange)) return closeSoon(connection)
   linger(connection, wasUsed || isAnswered ? LINGER : MOMENT)
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
-import { isAhead } from './answer.ts'
+import { isAhead, isEventStream } from './answer.ts'
 import type { Answer } from './answer.ts'
 import { headOf } from './answer-head.ts'
 import type { ServedWebSocket } from './web-socket.ts'
@@ -17,8 +17,8 @@ export interface Exchange {
   readonly answer: Answer | undefined
   /** What the app answers a stream of HTTP/2 by, where it does not do that itself. */
   response: Http2ServerResponse | undefined
-  /** Whether the answer is an event stream, once its head says so, and somebody has asked. */
-  isEvents: boolean | undefined
+  /** Whether it has no end of its own, once its head is sent and somebody has asked. */
+  isEndless: boolean | undefined
   /** The WebSocket that it became, once the app has accepted it. */
   webSocket: ServedWebSocket | undefined
   /** True of a stream of HTTP/2 that is answered while a part of its request is still to come. */
@@ -65,6 +65,17 @@ export interface Connection {
   isPipelined: boolean
   /** True if an answer was kept from telling the client that the connection ends. */
   isSpared: boolean
+}
+
+/**
+ * True of an exchange that has no end of its own: events that were asked for with GET, as EventSource does. Those that answer another method
+ * do have one, as the words of a chat, or what a tool that was called has to say.
+ */
+export function isEndless(exchange: Exchange): boolean {
+  const { method, answer } = exchange
+  // What the head says is found out once.
+  if (method === 'GET' && answer?.headersSent === true) exchange.isEndless ??= isEventStream(answer)
+  return exchange.isEndless === true
 }
 
 /** So many bytes the system of a client takes while the client does not read: what Linux begins with, and others exceed. */

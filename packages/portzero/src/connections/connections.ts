@@ -5,12 +5,13 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers'
 import { TURNS, turns } from '../turns.ts'
 import type { InFlight, NodeServer } from '../types.ts'
-import { isAhead, isAsked, isEventStream, isUnended, whenPushed } from './answer.ts'
+import { isAhead, isAsked, isUnended, whenPushed } from './answer.ts'
 import { end, endExchange, endOn, isAtRest, noteArrival } from './connection-end.ts'
 import type { Closing } from './connection-end.ts'
 import {
   bytesSent,
   exchangesOf,
+  isEndless,
   isEnding,
   isLater,
   isSocket,
@@ -472,7 +473,7 @@ function begun({
   sentBefore,
   test,
   answer,
-}: Omit<Exchange, 'response' | 'isEvents' | 'webSocket' | 'isAnswered'>): Exchange {
+}: Omit<Exchange, 'response' | 'isEndless' | 'webSocket' | 'isAnswered'>): Exchange {
   return {
     method,
     path,
@@ -481,7 +482,7 @@ function begun({
     test,
     answer,
     response: undefined,
-    isEvents: undefined,
+    isEndless: undefined,
     webSocket: undefined,
     isAnswered: false,
   }
@@ -531,11 +532,9 @@ async function cutSession(session: Http2Session, stream: Socket): Promise<void> 
 }
 
 function kindOf(exchange: Exchange): InFlight['kind'] {
-  const { answer, method, isEvents } = exchange
+  const { answer, method } = exchange
   if (answer === undefined || method === 'CONNECT') return 'upgrade'
-  // What the head says is found out once.
-  if (isEvents === undefined && answer.headersSent) exchange.isEvents = isEventStream(answer)
-  return exchange.isEvents === true ? 'stream' : 'request'
+  return isEndless(exchange) ? 'stream' : 'request'
 }
 
 /** What carries an encrypted connection. Node wraps what is no socket of its own. */
