@@ -49,3 +49,18 @@ test('what a page asks ends with it, also if it was opened first', async () => {
     'leaves none but that of its page: passed',
   ])
 })
+
+test('no test answers for what a hook of its file has asked', async () => {
+  const run = await runPlaywright('playwright-lingering', {
+    files: ['hooks.spec.ts'],
+    env: { LINGERING: 'fail' },
+  })
+  expect(run.tests.map(({ title, status }) => `${title}: ${status}`)).toEqual([
+    'leaves none: passed',
+    'leaves one: failed',
+  ])
+  expect(run.tests.flatMap(({ errors }) => errors)).toEqual([
+    expect.stringMatching(/GET \/slow\?own, unanswered for \d+ ms\./),
+  ])
+  expect(run.output).toMatch(/GET \/slow\?after, unanswered for \d+ ms\./)
+})

@@ -1,4 +1,4 @@
-import type { Fixtures, TestFixture, WorkerFixture } from '@playwright/test'
+import type { Fixtures, TestFixture, TestInfo, WorkerFixture } from '@playwright/test'
 import type { LiveServer, Target } from 'portzero'
 import {
   DEFAULTS,
@@ -85,10 +85,19 @@ export function liveServer<Name extends string = 'server'>(
 /** A fixture of every test, which knows when it begins and ends. It starts no server, but may start one again, and wait for requests. */
 function follow(definition: Definition): TestFixture<void, object> {
   return async ({}, use, info): Promise<void> => {
-    const ended = await followTest(definition, info, info.title)
+    const ended = await followTest(definition, info, isForAll(info) ? undefined : info.title)
     await use()
     await ended()
   }
+}
+
+/**
+ * Whether this is the `beforeAll` or `afterAll` hook of a file, for which Playwright sets up what its pages and requests need, with the
+ * title of the test beside it. Nothing public tells it.
+ */
+function isForAll(info: TestInfo): boolean {
+  const hook = (info as { _currentHookType?(): string | undefined })._currentHookType?.()
+  return hook === 'beforeAll' || hook === 'afterAll'
 }
 
 type Needed = { server: LiveServer; serverPerTest: unknown }

@@ -184,12 +184,13 @@ export async function acquire(definition: Definition, place: Place): Promise<Lea
  * Follows one test, for the servers that are defined so and run: call it when the test begins, and what it resolves to when the test
  * has ended; `key` is what the runner knows this test by. Both reject with `SERVER_DIED` if the server has ended by itself, the first
  * unless the option `restart` says otherwise; and the second with `LINGERING` if the option `lingering` says so. A test that is followed for
- * several has ended when the last of them is told, which then rejects for all.
+ * several has ended when the last of them is told, which then rejects for all. A hook that runs once for many tests has no `title`: nobody
+ * answers for what it asks.
  */
 export async function followTest(
   definition: Definition,
   key: object,
-  title: string,
+  title: string | undefined,
 ): Promise<() => Promise<void>> {
   const { lingering, restart, scope } = definition
   const { grace = DEFAULTS.grace } = definition.options
@@ -200,9 +201,11 @@ export async function followTest(
     await before.revive()
   }
   const server = (): Watched | undefined => runningServer(definition)
-  await testBegins(key, title, { lingering, grace, isShared: scope === 'run', server })
+  if (title !== undefined) {
+    await testBegins(key, title, { lingering, grace, isShared: scope === 'run', server })
+  }
   return async () => {
-    await testEnds(key)
+    if (title !== undefined) await testEnds(key)
     const after = server()
     if (after?.died !== undefined) throw tell(after, after.died)
   }
