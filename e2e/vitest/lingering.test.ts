@@ -97,3 +97,23 @@ test('what is left on several servers is told as one, after all teardowns', asyn
     expect.stringContaining('GET /slow?2'),
   ])
 })
+
+test('a test that a hook does not let run answers for what that has asked, and for nothing else', async () => {
+  const run = await runVitest('vitest-lingering', {
+    files: ['around.test.ts'],
+    env: { LINGERING: 'fail' },
+  })
+  expect(run.tests.map(({ title, status }) => `${title}: ${status}`)).toEqual([
+    'is not run: failed',
+    'leaves a request running: failed',
+    'is not run either: failed',
+  ])
+  expect(run.tests[1]?.errors.join()).toMatch(told)
+  for (const [name, path] of [
+    ['is not run', '/slow?first'],
+    ['is not run either', '/slow?last'],
+  ] as const) {
+    expect(run.output.split(`The test "${name}" ended while`)).toHaveLength(2)
+    expect(run.output).toContain(`GET ${path}, unanswered`)
+  }
+})

@@ -5,6 +5,7 @@ import type { Definition, SharedContext, SharedOptions } from 'portzero/shared'
 import type { TestContext } from 'vitest'
 import { endWithMain, giveBack, hold } from './leases.ts'
 import { refuseNamesake, remember } from './names.ts'
+import { atEnd, endForgotten, print } from './test-end.ts'
 import { findPlace, isIsolated } from './worker.ts'
 
 /**
@@ -88,13 +89,13 @@ function follow(
   use: (value: undefined) => Promise<void>,
 ) => Promise<void> {
   return async ({ task, onTestFinished }, use) => {
+    await endForgotten()
     const begun = followTest(definition, task, task.name)
-    // After all teardowns: Vitest skips those that come after one that throws. What this waits for has a limit of its own.
-    onTestFinished(async () => {
+    atEnd({ task, onTestFinished }, async () => {
       // The time of the test may have been over before it has begun.
       const end = await begun.catch(() => undefined)
       await end?.()
-    }, 0)
+    })
     await begun
     await use(undefined)
   }
@@ -120,13 +121,12 @@ function lease<Value>(
     endWithMain()
     const held = hold(await acquire(definition, place))
     await use(valueOf(held.server))
+    await endForgotten()
     await giveBack(held, tell)
   }
 }
 
 // What is thrown at the end of a worker that has many files, Vitest often hears too late to print it.
 async function tell(failure: unknown): Promise<void> {
-  if (isIsolated()) return
-  const line = `portzero: ${String(failure)}\n`
-  await new Promise<void>((resolve) => process.stderr.write(line, () => resolve()))
+  if (!isIsolated()) await print(failure)
 }
