@@ -190,8 +190,9 @@ export const FIXTURES = 'liveServer()'
  */
 export function checkSharedOptions(caller: string, options: unknown): void {
   const { slot: _slot, workerId: _workerId, ...rules } = RULES
-  const shared = { name: identifier, lingering, restart, ...(caller === FIXTURES && { scope }) }
-  checkOptions(caller, options, { ...rules, ...shared })
+  // Only a fixture knows of tests and workers.
+  const perTest = caller === FIXTURES && { lingering, restart, scope }
+  checkOptions(caller, options, { ...rules, name: identifier, ...perTest })
 }
 
 /** Checks the options of `start()`: those of `serve()` that another process can be told, and the name. Throws `INVALID_OPTION` or `UNKNOWN_OPTION`. */

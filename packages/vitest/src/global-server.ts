@@ -17,9 +17,9 @@ declare module 'vitest' {
 
 /**
  * Options of {@link globalServer}: those of `serve()`, but for `slot` and `workerId`; and `name`, which makes the URL known under
- * another key: `'api'` provides `apiURL`.
+ * another key: `'api'` provides `apiURL`. Those of `liveServer()` that are about single tests and workers it does not have.
  */
-export type GlobalServerOptions = Omit<SharedOptions, 'scope'>
+export type GlobalServerOptions = Omit<SharedOptions, 'lingering' | 'restart' | 'scope'>
 
 /** What {@link globalServer} returns, for Vitest to call. The teardown closes the server. */
 export type GlobalSetup = (project: TestProject) => Promise<() => Promise<void>>

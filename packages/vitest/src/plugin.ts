@@ -2,7 +2,8 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { AsgiTarget, CommandTarget, Target } from 'portzero'
 import { define } from 'portzero/shared'
-import type { Definition, SharedContext, SharedOptions } from 'portzero/shared'
+import type { Definition, SharedContext } from 'portzero/shared'
+import type { GlobalServerOptions } from './global-server.ts'
 import { join } from './plugin-run.ts'
 import { handOver } from './plugin-setup.ts'
 import { heedWorkers } from './run-end.ts'
@@ -12,7 +13,7 @@ import type { TestProject, Vitest } from 'vitest/node'
  * Options of {@link portzero}: those of `serve()`, but for `slot` and `workerId`; and `name`, which makes the URL known under
  * another key: `'api'` provides `apiURL`. For a module, `isolation` is `'process'` by default.
  */
-export type PluginOptions = SharedOptions
+export type PluginOptions = GlobalServerOptions
 
 /** What {@link portzero} returns, for `plugins` in `vitest.config.ts`. */
 export interface PortzeroPlugin {

@@ -129,6 +129,9 @@ describe('it refuses at once', () => {
   test.for([
     ['a target of no known kind', 42, {}, 'INVALID_TARGET', /^Cannot serve the number 42/],
     ['an option of no known name', app, { prot: 1 }, 'UNKNOWN_OPTION', /globalServer\(\).*'prot'/],
+    ['what becomes of requests', app, { lingering: 'fail' }, 'UNKNOWN_OPTION', /'lingering'/],
+    ['a new start', app, { restart: 'between-tests' }, 'UNKNOWN_OPTION', /'restart'/],
+    ['a scope', app, { scope: 'run' }, 'UNKNOWN_OPTION', /'scope'/],
     ['a wrong value', app, { grace: '1s' }, 'INVALID_OPTION', /'grace' of globalServer\(\)/],
   ] as const)('%s', ([, target, options, code, message]) => {
     const call = (): unknown => globalServer(target as typeof app, options as { grace: number })

@@ -78,6 +78,10 @@ liveServer(app, { slot: 1 })
 globalServer(42)
 // @ts-expect-error -- no option of that name
 globalServer(app, { prot: 1 })
+// @ts-expect-error -- it knows of no tests
+globalServer(app, { lingering: 'fail' })
+// @ts-expect-error -- it knows of no tests
+portzero(app, { restart: 'between-tests' })
 
 // The plugin needs no server.
 expectTypeOf(portzero()).toEqualTypeOf<PortzeroPlugin>()
