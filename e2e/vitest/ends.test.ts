@@ -10,6 +10,17 @@ test('a request in flight at the end is cut off and named', async () => {
   )
 })
 
+test('a program that does not end is said to be waited for, and killed', async () => {
+  const run = await runVitest('vitest-ends', { files: ['stubborn.test.ts'] })
+
+  expect(run).toMatchObject({ exitCode: 0, passed: 1, failed: 0 })
+  const [, pid] = /stubborn process (\d+)/.exec(run.output) ?? []
+  expect(run.output).toContain(`is closing, and waits for its process ${pid} to`)
+  expect(run.output).toMatch(
+    /server http:\S+ was killed after \d+ ms\. It did not end when it was asked to\./,
+  )
+})
+
 test.for(['forks', 'threads', 'vmThreads', 'vmForks'])(
   'a close hook that throws fails the run in %s, and the other servers are closed',
   async (pool) => {

@@ -7,6 +7,7 @@ const SLOW = 250
 
 interface Closing {
   readonly url: string
+  readonly pid?: number | undefined
   inFlight(): readonly InFlight[]
 }
 
@@ -23,8 +24,13 @@ export async function tellingClose(
 
 function slowClose(name: string, server: Closing): string {
   const requests = server.inFlight().map(inWords)
-  const reason = requests.length > 0 ? requests.join('; ') : 'its close hooks'
+  const reason = requests.length > 0 ? requests.join('; ') : afterAnswers(server)
   return `${name} ${server.url} is closing, and waits for ${reason}.`
+}
+
+/** What it waits for once all is answered. Of a process nobody tells what it does until it ends. */
+function afterAnswers({ pid }: Closing): string {
+  return pid === undefined ? 'its close hooks' : `its process ${pid} to run its close hooks and end`
 }
 
 /** One paragraph for whoever reads the run: what was cut off. */
