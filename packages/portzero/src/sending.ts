@@ -23,11 +23,15 @@ export function followSending(): void {
   }
 }
 
-/** Resolves when what was asked of these origins is on the wire; `undefined` if it is. */
-export function sending(origins: readonly string[]): Promise<void> | undefined {
-  const isUnsent = (): boolean => [...unsent].some(({ origin }) => origins.includes(String(origin)))
+/** Resolves when what was asked of servers of these ports, by whatever name, is on the wire; `undefined` if it is. */
+export function sending(ports: readonly number[]): Promise<void> | undefined {
+  const isUnsent = (): boolean => [...unsent].some(({ origin }) => ports.includes(portOf(origin)))
   if (!isUnsent()) return undefined
   return (async () => {
     while (isUnsent()) await new Promise<void>((resolve) => onSent.push(resolve))
   })()
+}
+
+function portOf(origin: unknown): number {
+  return Number(new URL(String(origin)).port)
 }

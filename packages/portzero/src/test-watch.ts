@@ -23,6 +23,7 @@ export interface Answerable {
 /** A server whose requests are told apart by test. */
 export interface Followed {
   readonly url: string
+  readonly port: number
   /** Says which tests run. Resolves when it is known to the server. */
   tests(titles: readonly string[]): Promise<void>
   inFlight(): readonly InFlight[]
@@ -119,7 +120,7 @@ async function tellAll(): Promise<void> {
   const titles = titlesOf(running.values())
   // What a client of this process was asked to send is on its way by then, but for what waits for a connection.
   await turns(TURNS)
-  const waiting = sending([...followed].map(({ url }) => url))
+  const waiting = sending([...followed].map(({ port }) => port))
   if (waiting !== undefined) {
     await settlesWithin(waiting, SENDING)
     await turns(TURNS)

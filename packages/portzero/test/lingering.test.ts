@@ -114,16 +114,25 @@ test('what one test is known to have asked is not said to be of all', async () =
   )
 })
 
-test('the first request of a process, for which Node loads its fetch, is that of its test', async () => {
-  const program = `
-    import { acquire, define, followTest } from 'portzero/shared'
-    const definition = define((_request, _response) => {}, { grace: 0, lingering: 'fail' })
-    const { server, release } = await acquire(definition, { slot: 0, workerId: '1' })
-    const ended = await followTest(definition, {}, 'asks')
-    fetch(server.url + '/never').catch(() => {})
-    await ended().catch(({ message }) => console.log(message))
-    await release()
-  `
-  const { stdout } = await run(program)
-  expect(stdout).toMatch(/^The test "asks" ended while \S+ was still at work on GET \/never/)
-})
+test.each([
+  ['by its URL', '127.0.0.1'],
+  ['by another name, which takes a while to look up', 'localhost'],
+])(
+  'the first request of a process, for which Node loads its fetch, is that of its test: %s',
+  async (_how, host) => {
+    const program = `
+      import dns from 'node:dns'
+      import { acquire, define, followTest } from 'portzero/shared'
+      const { lookup } = dns
+      dns.lookup = (...args) => setTimeout(lookup, 20, ...args)
+      const definition = define((_request, _response) => {}, { grace: 0, lingering: 'fail' })
+      const { server, release } = await acquire(definition, { slot: 0, workerId: '1' })
+      const ended = await followTest(definition, {}, 'asks')
+      fetch('http://${host}:' + server.port + '/never').catch(() => {})
+      await ended().catch(({ message }) => console.log(message))
+      await release()
+    `
+    const { stdout } = await run(program)
+    expect(stdout).toMatch(/^The test "asks" ended while \S+ was still at work on GET \/never/)
+  },
+)
