@@ -37,6 +37,24 @@ test.for(['forks', 'threads', 'vmThreads', 'vmForks'])(
   },
 )
 
+test.for(['forks', 'threads', 'vmThreads', 'vmForks'])(
+  'a hook of the file that throws does not keep a server from being closed in %s',
+  async (pool) => {
+    const run = await runVitest('vitest-ends', {
+      files: ['after-all.test.ts'],
+      args: [`--pool=${pool}`],
+    })
+
+    expect(run).toMatchObject({ exitCode: 1, passed: 1, failed: 0 })
+    expect(run.output).toContain('Error: the hook of the file')
+    expect(run.output).toContain('PortzeroError [CLOSE_FAILED]')
+    expect(run.output).toMatch(
+      /api http:\S+ was closed by force after \d+ ms. In its way: GET \/never-answered, .* \(test "leaves a request behind"\)/,
+    )
+    expect(run.servers.map(({ name }) => name).toSorted()).toEqual(['api', 'server'])
+  },
+)
+
 test('fake timers that a test leaves in place stop neither a limit nor the closing', async () => {
   const run = await runVitest('vitest-fake-timers')
 

@@ -3,10 +3,10 @@ import type { LiveServer, Target } from 'portzero'
 import { acquire, define, followTest, offer } from 'portzero/shared'
 import type { Definition, SharedContext, SharedOptions } from 'portzero/shared'
 import type { TestContext } from 'vitest'
-import { endWithMain, giveBack, hold } from './leases.ts'
+import { endWithMain, giveBack, giveBackAll, hold } from './leases.ts'
 import { refuseNamesake, remember } from './names.ts'
 import { atEnd, endForgotten, print } from './test-end.ts'
-import { findPlace, isIsolated } from './worker.ts'
+import { atWorkerEnd, findPlace, isIsolated } from './worker.ts'
 
 /**
  * Options of {@link liveServer}: those of `serve()`, but for `slot` and `workerId`, which Vitest tells; and `name`.
@@ -119,11 +119,21 @@ function lease<Value>(
     const place = await findPlace()
     refuseNamesake(definition)
     endWithMain()
+    if (isIsolated()) atWorkerEnd(closeForgotten)
     const held = hold(await acquire(definition, place))
     await use(valueOf(held.server))
     await endForgotten()
     await giveBack(held, tell)
   }
+}
+
+/**
+ * Gives back what is still held where a worker has one file, and ends after that: when an `afterAll` hook throws, or another teardown of
+ * the file, Vitest skips all others. That has failed the file by then: what else is wrong is printed.
+ */
+async function closeForgotten(): Promise<void> {
+  await endForgotten()
+  await giveBackAll().catch(print)
 }
 
 // What is thrown at the end of a worker that has many files, Vitest often hears too late to print it.

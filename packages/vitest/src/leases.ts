@@ -52,3 +52,8 @@ export async function giveBack(
   const all = failures.splice(0)
   throw all.length === 1 ? all[0] : new AggregateError(all, all.map(String).join('\n'))
 }
+
+/** Gives back all that is still held, the last one first. Throws when that is done what any of them has thrown. */
+export async function giveBackAll(): Promise<void> {
+  for (const lease of [...held].toReversed()) await giveBack(lease, () => {})
+}

@@ -24,15 +24,24 @@ interface WorkerState {
     readonly pool?: string
     readonly poolOptions?: Readonly<Record<string, { readonly isolate?: boolean }>>
   }
+  onCleanup?(listener: () => Promise<void>): void
+}
+
+function workerState(): Partial<WorkerState> {
+  return (globalThis as { __vitest_worker__?: WorkerState }).__vitest_worker__ ?? {}
 }
 
 /** True where worker-scoped fixtures live for one test file. */
 export function isIsolated(): boolean {
-  const { config = {} } =
-    (globalThis as { __vitest_worker__?: WorkerState }).__vitest_worker__ ?? {}
+  const { config = {} } = workerState()
   const { pool = 'forks', poolOptions = {}, isolate = true } = config
   // The pools of virtual machines always isolate. Vitest 3 has an answer for each of the others.
   return pool.startsWith('vm') || (poolOptions[pool]?.isolate ?? isolate)
+}
+
+/** Has the worker wait for this before it ends. A listener that is known already is not called twice. */
+export function atWorkerEnd(listener: () => Promise<void>): void {
+  workerState().onCleanup?.(listener)
 }
 
 let namesMix = false
