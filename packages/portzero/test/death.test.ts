@@ -1,14 +1,16 @@
 import { once } from 'node:events'
 import net from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { serve } from 'portzero'
 import { acquire, define, followTest } from 'portzero/shared'
 import type { Place, SharedOptions } from 'portzero/shared'
-import type { LiveServer } from 'portzero'
+import type { LiveServer, ServeOptions, Target } from 'portzero'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { failure, run } from './support.ts'
 
 const place: Place = { slot: 0, workerId: '1' }
 const target = new URL('../../../fixtures/apps/contract/app.js', import.meta.url)
+const cwd = fileURLToPath(new URL('.', target))
 
 async function acquired(
   options: SharedOptions,
@@ -107,6 +109,22 @@ test.each(['thread', 'process'] as const)(
       code: 'SERVER_DIED',
       message: expect.stringContaining('exit code 5') as string,
     })
+  },
+)
+
+test.each<[string, Target, ServeOptions]>([
+  ['in a thread', target, { isolation: 'thread' }],
+  ['in a process', target, { isolation: 'process' }],
+  ['of a command', { command: 'node start.js', cwd }, {}],
+  ['of a command behind a shell', { command: 'node start.js; exit $?', cwd }, {}],
+])(
+  'a server %s that has died a moment ago is not closed gracefully',
+  async (_where, mortal, options) => {
+    const server = await serve(mortal, options)
+    // Not by its own client, which waits for the news.
+    await failure(fetch(`${server.url}/exit?code=5`))
+    expect(await server.close()).toMatchObject({ outcome: 'killed' })
+    expect(await server.exited).toEqual({ code: 5, signal: null })
   },
 )
 

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -126,6 +128,32 @@ test('what is left of a command whose server has crashed is asked to end', async
   await failure(server.fetch('/crash'))
   const report = await server.close()
   expect(report).toMatchObject({ outcome: 'graceful', blockers: [] })
+})
+
+test('what a server has left when it crashed is in flight no longer, whatever outlives it', async () => {
+  const server = await start('node crashes.js; sleep 60')
+  const lost = failure(fetch(`${server.url}/?wait=60000`))
+  await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+  const idle = server.idle()
+  await failure(server.fetch('/crash'))
+  await idle
+  await vi.waitFor(() => expect(server.inFlight()).toEqual([]))
+  expect(await lost).toBeInstanceOf(Error)
+})
+
+test('what a server loses that crashes while it is closed is named, whatever outlives it', async () => {
+  const server = await start('node crashes.js; sleep 60')
+  const { pid } = await answerOf(server)
+  const lost = failure(fetch(`${server.url}/?wait=60000`))
+  await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/?wait=60000' }]))
+  const idle = net.connect(server.port, '127.0.0.1')
+  await once(idle, 'connect')
+  const closing = server.close({ grace: 20_000 })
+  // It hears of that first.
+  await once(idle.resume(), 'close')
+  process.kill(pid, 'SIGKILL')
+  expect(await closing).toMatchObject({ outcome: 'forced', blockers: [{ path: '/?wait=60000' }] })
+  expect(await lost).toBeInstanceOf(Error)
 })
 
 test('a program ends in its own way', async () => {

@@ -13,12 +13,35 @@ const listen = net.Server.prototype.listen
  */
 export function claim(inode: number): boolean {
   if (process.platform !== 'linux') return true
-  const holder = net.createServer((socket) => socket.destroy())
+  // Whoever is connected hears of that.
+  const holder = net.createServer((socket) =>
+    socket
+      .unref()
+      .resume()
+      .on('error', () => {}),
+  )
   // What became of it is known at once, before the event.
   holder.on('error', () => {})
   listen.call(holder, { path: `\0${nameOf(inode)}`, exclusive: true })
   holder.unref()
   return holder.listening
+}
+
+/** Resolves when the process is gone that has claimed a socket; never where that cannot be told. Keeps nothing alive. */
+export function unclaimed(inode: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.platform !== 'linux') return
+    const socket = net
+      .connect({ path: `\0${nameOf(inode)}` })
+      .unref()
+      .resume()
+    let wasThere = false
+    socket.once('connect', () => (wasThere = true))
+    socket.on('error', () => {})
+    socket.once('close', () => {
+      if (wasThere || isUnclaimed(inode)) resolve()
+    })
+  })
 }
 
 /** Says whether the process is gone that has claimed a socket; false where that cannot be told. */

@@ -2,7 +2,6 @@ import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { publicUrlOf } from '../advertise.ts'
-import { isUnclaimed } from '../child/claim.ts'
 import { never } from '../deadline.ts'
 import { PortzeroError, messageOf } from '../errors.ts'
 import { reachable, urlOf } from '../life.ts'
@@ -20,6 +19,7 @@ import {
 import type { Command, Process } from '../processes/command-line.ts'
 import { FIRST, NOT_CAUGHT, announce } from '../processes/handed-over.ts'
 import { inodeOf } from '../processes/inode.ts'
+import { lineToProgram } from '../processes/line-to-program.ts'
 import { OwnedProcess } from '../processes/owned-process.ts'
 import { pidsListeningOn } from '../processes/port-owner.ts'
 import { reservePort } from '../processes/port-reservation.ts'
@@ -113,7 +113,7 @@ async function beginOnSocket(
   socket.close()
   const owned = await spawning
   const line = channelOver<Order, Report>(owned.child.stdio[FIRST.channel] as Duplex)
-  const channel = answered(line, () => isUnclaimed(inode))
+  const channel = lineToProgram(line, inode, owned.exited)
   // A Node program says itself when it listens. What is asked of another waits in the queue until that takes it.
   const listening = plan.isNode ? saysThatItCannot(owned) : answers(address.port, host, owned)
   const asked = { ...settings, port: address.port }
@@ -208,18 +208,6 @@ async function spawn(
       `The command cannot be run: ${messageOf(cause)}. Is it installed, and is its working directory ${plan.cwd} right?`,
       { cause },
     )
-  }
-}
-
-/** A line that is answered for a program that is gone: what has started it may hold the other end, and never will. */
-function answered(line: Channel<Order, Report>, isGone: () => boolean): Channel<Order, Report> {
-  let receive: (report: Report) => void
-  return {
-    listen: (listener) => line.listen((receive = listener)),
-    send: (order) => {
-      if ('id' in order && isGone()) receive({ type: 'done', id: order.id })
-      else line.send(order)
-    },
   }
 }
 
