@@ -780,3 +780,13 @@ test.each([
   expect(await server.close()).toMatchObject({ outcome: 'graceful' })
   expect(await answers(server.port)).toBe(false)
 })
+
+test.each(['thread', 'process'] as const)(
+  'a %s has written all that its app prints in its close hooks before it ends',
+  async (isolation) => {
+    const talkative = new URL('../../misbehaving/prints-much-in-a-close-hook.js', folder)
+    const server = await serve(talkative, { isolation })
+    await server.close()
+    expect(server.output.at(-1)).toBe('the last line')
+  },
+)
