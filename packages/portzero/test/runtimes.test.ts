@@ -790,3 +790,13 @@ test.each(['thread', 'process'] as const)(
     expect(server.output.at(-1)).toBe('the last line')
   },
 )
+
+test.each<[string, (program: URL) => [Target, ServeOptions]]>([
+  ['a process', (program) => [program, { isolation: 'process' }]],
+  ['a command', (program) => [{ command: ['node', fileURLToPath(program)] }, {}]],
+])('what an app in %s has started, and left behind, is asked to end', async (_where, apart) => {
+  const leaver = new URL('../../misbehaving/leaves-a-helper-behind.js', folder)
+  const server = await serve(...apart(leaver))
+  expect(await server.close()).toMatchObject({ outcome: 'graceful' })
+  expect(server.output).toEqual(['saved'])
+})

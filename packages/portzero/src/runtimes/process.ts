@@ -1,5 +1,4 @@
 import { ownMessages } from '../child/own-messages.ts'
-import { settlesWithin } from '../deadline.ts'
 import { HOST } from '../files.ts'
 import { REPORTING, withoutLoads } from '../loading/load-reports.ts'
 import type { OnLoad } from '../loading/load-reports.ts'
@@ -70,15 +69,13 @@ function channelTo({ child }: OwnedProcess, onLoad: OnLoad | undefined): Channel
 }
 
 function hostOf(owned: OwnedProcess, channel: Channel<Order, Report>): Host {
-  const { exited } = owned
   return {
     ...ownedHost(owned),
     channel,
     stop: async (grace) => {
       // It ends by itself when it is told to, and writes what it has to write at its end.
-      const ended = grace > 0 && (await settlesWithin(exited, grace))
-      await owned.stop({ signal: 'SIGKILL', grace: 0 })
-      return { isKilled: !ended }
+      const outcome = await owned.stop({ signal: 'SIGTERM', grace, isAsked: true })
+      return { isKilled: outcome === 'killed' }
     },
   }
 }
