@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
 import { PROGRAM, printed, program, startPortzero } from './portzero-command.ts'
 import { carriersOf, isAlive, until } from './processes.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 
 const server = program('server.js')
 const waits = program('waits.js')
@@ -71,6 +74,48 @@ test('SIGKILL of portzero leaves neither the server nor the command', async () =
   child.kill('SIGKILL')
   expect(await ended).toMatchObject({ signal: 'SIGKILL' })
   await nothingLeft()
+})
+
+describe('the certificate that a command is to trust', () => {
+  async function startEncrypted() {
+    const folder = await temporaryFolder()
+    const hangs = join(folder, 'hangs-in-a-close-hook.mjs')
+    await writeFile(
+      hangs,
+      `import http from 'node:http'
+      export default ({ signal, onClose }) => {
+        signal.addEventListener('abort', () => console.log('closing'))
+        onClose(() => new Promise(() => {}))
+        return http.createServer()
+      }`,
+    )
+    const temporary = join(folder, 'tmp')
+    await mkdir(temporary)
+    const files = (): string[] => readdirSync(temporary)
+    const args = ['run', '--https', '--grace', '60000', hangs, '--', process.execPath, waits]
+    const started = startPortzero([...args, 'by-default'], { env: { TMPDIR: temporary } })
+    await printed(started.child.stdout, /waiting/)
+    expect(files()).toEqual([expect.stringMatching(/^portzero-.*\.pem$/)])
+    const nothingLeft = (): Promise<void> => until(() => files().length === 0, files)
+    return { ...started, nothingLeft }
+  }
+
+  test('is not left behind by SIGKILL', async () => {
+    const { child, ended, nothingLeft } = await startEncrypted()
+    child.kill('SIGKILL')
+    expect(await ended).toMatchObject({ signal: 'SIGKILL' })
+    await nothingLeft()
+  })
+
+  test('is not left behind by a second signal, while the server is closed', async () => {
+    const { child, ended, nothingLeft } = await startEncrypted()
+    child.kill('SIGTERM')
+    await printed(child.stderr, /closing/)
+    const again = setInterval(() => child.kill('SIGTERM'), 50)
+    onTestFinished(() => clearInterval(again))
+    expect(await ended).toMatchObject({ code: null, signal: 'SIGTERM' })
+    await nothingLeft()
+  })
 })
 
 describe('what a command has started', () => {

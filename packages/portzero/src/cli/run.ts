@@ -11,6 +11,7 @@ import type { RunOptions } from './run-options.ts'
 import { Asked, endBy, hasReachedGroup } from './signals.ts'
 import { Teller } from './teller.ts'
 import { trustIn } from './trust.ts'
+import type { Trust } from './trust.ts'
 import { CommandError, cannotRun, toWords } from './words.ts'
 
 /** A command that ends within so many ms of a server's death has ended by itself: it may have stopped the server. On a busy machine its end takes its time. */
@@ -72,12 +73,13 @@ async function runAmong(
   { words, PATH, options, asked, teller }: Means,
 ): Promise<number> {
   const { servers } = together
-  const trust = trustIn(servers.map(({ server }) => server.ca))
-  const env = { ...process.env, PATH, ...told(servers, options), ...trust.env }
+  let trust: Trust | undefined
   let end: End
   let times = 0
   let hasFailed = false
   try {
+    trust = trustIn(servers.map(({ server }) => server.ca))
+    const env = { ...process.env, PATH, ...told(servers, options), ...trust.env }
     end = await runCommand(words, { env, servers, asked, teller })
     times = asked.times
   } finally {
@@ -86,7 +88,7 @@ async function runAmong(
       if (time > 1) process.exit(endBy(signal))
     }
     const reports = await together.close(asked.times > 1 ? { grace: 0 } : {})
-    trust.remove()
+    trust?.remove()
     hasFailed = reports.some((report) => report instanceof Error)
     teller.closed(servers, reports, end)
   }

@@ -1,6 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
+import { guard, removeAtEnd } from '../processes/watchdog.ts'
 
 const VARIABLE = 'NODE_EXTRA_CA_CERTS'
 
@@ -10,16 +12,24 @@ export interface Trust {
   remove(): void
 }
 
-/** A file with the authorities that have signed the servers' certificates, beside those that are trusted already. */
+/**
+ * A file with the authorities that have signed the servers' certificates, beside those that are trusted already. It ends with this process,
+ * however that does; not on Windows, if that is killed.
+ */
 export function trustIn(authorities: readonly (string | undefined)[]): Trust {
   const ours = authorities.filter((pem) => pem !== undefined)
   if (ours.length === 0) return { env: {}, remove: () => {} }
-  const folder = mkdtempSync(join(tmpdir(), 'portzero-'))
-  const file = join(folder, 'ca.pem')
-  writeFileSync(file, [...theirs(), ...ours].join('\n'))
+  // From the root, for those that read it elsewhere.
+  const file = resolve(tmpdir(), `portzero-${randomUUID()}.pem`)
+  if (process.platform !== 'win32') guard()
+  removeAtEnd(file)
+  writeFileSync(file, [...theirs(), ...ours].join('\n'), { flag: 'wx', mode: 0o600 })
   return {
     env: { [VARIABLE]: file },
-    remove: () => rmSync(folder, { recursive: true, force: true }),
+    remove: () => {
+      rmSync(file, { force: true })
+      removeAtEnd('')
+    },
   }
 }
 

@@ -20,14 +20,17 @@ trap '' HUP INT QUIT TERM TSTP USR1 USR2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 groups=$2
 marks=$3
+file=$4
 while read -r what group; do
   case $what in
     watch) groups="$groups$group " ;;
     leave) case $groups in *" $group "*) groups="\${groups%% $group *} \${groups#* $group }" ;; esac ;;
     mark) marks="$marks-e $group " ;;
     spare) marks="\${marks%% -e $group *} \${marks#* -e $group }" ;;
+    remove) file=$group ;;
   esac
 done
+[ "$file" ] && rm -f -- "$file"
 [ "$groups$marks" = '  ' ] && exit
 for group in $groups; do kill -s KILL -- "-$group"; done
 clean=0
@@ -51,6 +54,7 @@ const LOST = 'The watchdog that ends child processes with their owner ends each 
 
 const groups = new Set<number>()
 const marks = new Set<string>()
+let file = ''
 let running: ChildProcess | undefined
 let replacements = 0
 
@@ -92,11 +96,20 @@ export function spare(mark: string): void {
   if (marks.delete(mark)) tell(running, 'spare', mark)
 }
 
+/**
+ * Has a file removed when this thread ends, one at a time; none by an empty path. To be called behind `guard()`, and before the file is
+ * made.
+ */
+export function removeAtEnd(path: string): void {
+  file = path
+  tell(running, 'remove', path)
+}
+
 function start(): ChildProcess {
   // A session of its own, so that no signal to the owner's group reaches it. An empty environment, so that it carries no
   // marker, neither ours nor that of an owner further up.
   // What there is already it is given with its start: its owner may end before it could tell.
-  const known = [` ${listed(groups, '')}`, ` ${listed(marks, '-e ')}`]
+  const known = [` ${listed(groups, '')}`, ` ${listed(marks, '-e ')}`, file]
   const dog = spawn('/bin/sh', ['-c', SCRIPT, 'portzero-watchdog', lease, ...known], {
     cwd: '/',
     detached: true,
@@ -127,7 +140,7 @@ function listed(all: Iterable<number | string>, before: string): string {
 function replace(lost: ChildProcess): void {
   if (running !== lost) return
   running = undefined
-  if (groups.size + marks.size === 0) return
+  if (groups.size + marks.size + file.length === 0) return
   if (replacements === REPLACEMENTS) {
     emitWarning(`${LOST} What runs now may be left behind.`)
     return
@@ -143,7 +156,7 @@ function replace(lost: ChildProcess): void {
 /** The line is in the pipe when this returns: the kernel keeps it also if the owner ends now. */
 function tell(
   dog: ChildProcess | undefined,
-  what: 'watch' | 'leave' | 'mark' | 'spare',
+  what: 'watch' | 'leave' | 'mark' | 'spare' | 'remove',
   whom: number | string,
 ): void {
   dog?.stdin?.write(`${what} ${whom}\n`)
