@@ -191,6 +191,7 @@ describe('a server that dies', () => {
     expect(end).toMatchObject({ code: 1 })
     expect(end.stderr).toMatch(/^portzero: \[SERVER_DIED\] The server at .* exit code 7/m)
     expect(end.stderr).toContain('asked /exit')
+    expect(end.stderr).not.toContain('had to be killed')
   })
 
   test('does not matter to a command that ends with it', async () => {

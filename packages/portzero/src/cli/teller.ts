@@ -52,8 +52,9 @@ export class Teller {
     reports: readonly (CloseReport | Error)[],
     command: Exit | undefined,
   ): void {
-    const told = servers.map(({ name }, index) => ({
+    const told = servers.map(({ name, server }, index) => ({
       name,
+      hasDied: server.died !== undefined,
       report: reports[index] as CloseReport | Error,
     }))
     if (this.#json) {
@@ -62,9 +63,10 @@ export class Teller {
       )
       return event('ended', { command, servers: ends })
     }
-    for (const { name, report } of told) {
+    for (const { name, hasDied, report } of told) {
       if (report instanceof Error) this.failed(report)
-      else if (!this.#quiet && report.outcome !== 'graceful')
+      // What has ended by itself was not killed here: if it matters that was told.
+      else if (!this.#quiet && !hasDied && report.outcome !== 'graceful')
         say(`portzero: ${name} ${howItEnded(report)}`)
     }
   }
