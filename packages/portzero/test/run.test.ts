@@ -194,6 +194,14 @@ describe('a server that dies', () => {
     expect(end.stderr).not.toContain('had to be killed')
   })
 
+  test('is told of also where the command fails for it, and ends at once', async () => {
+    const script = `fetch(process.env.BASE_URL).catch(() => process.exit(5))`
+    const slow = misbehaving('resets-before-it-dies.js')
+    const end = await portzero(['run', slow, '--', process.execPath, '-e', script])
+    expect(end).toMatchObject({ code: 5 })
+    expect(end.stderr).toMatch(/^portzero: \[SERVER_DIED\] The server at .* exit code 7/m)
+  })
+
   test('does not matter to a command that ends with it', async () => {
     const end = await portzero(['run', server, '--', ...ask('BASE_URL', '/exit')])
     expect(end).toMatchObject({ code: 0, stdout: 'bye\n' })

@@ -17,6 +17,9 @@ import { CommandError, cannotRun, toWords } from './words.ts'
 /** A command that ends within so many ms of a server's death has ended by itself: it may have stopped the server. On a busy machine its end takes its time. */
 const MOMENT = 1_000
 
+/** How long the news of a server's death may come after the end of a command that has failed for it, in ms. */
+const NEWS = 250
+
 /** How the command has ended; undefined if it was told to, because a server has died. */
 type End = Exit | undefined
 
@@ -112,7 +115,8 @@ async function runCommand(words: readonly string[], run_: Run): Promise<End> {
     if (times > 1) void command.kill()
     else if (!hasReachedGroup(signal)) command.signal(signal)
   }
-  const death = await Promise.race([command.ended.then(() => undefined), deathIn(servers)])
+  const dying = deathIn(servers)
+  const death = await Promise.race([command.ended.then(() => undefined), dying])
   if (death !== undefined && asked.times === 0 && !(await settlesWithin(command.ended, MOMENT))) {
     teller.failed(death)
     await command.end()
@@ -124,8 +128,8 @@ async function runCommand(words: readonly string[], run_: Run): Promise<End> {
   if (asked.times === 0) command.release()
   else await command.endRest()
   if (exit.code !== 0) {
-    if (death === undefined) teller.commandFailed(servers)
-    else teller.failed(death)
+    if (await settlesWithin(dying, NEWS)) teller.failed(await dying)
+    else teller.commandFailed(servers)
   }
   return exit
 }
