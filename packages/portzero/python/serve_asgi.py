@@ -55,6 +55,8 @@ AGAIN = 0.05
 AFTERWARDS = 0.05
 # How long a connection is kept after an answer while closing, in seconds: the next request may be on the wire.
 LINGER = 0.025
+# How long a client that pipelines is told of no last answer while closing, in seconds: what is behind that would be lost.
+PIPELINING = 0.5
 # From a connection in the kernel's queue to the request it brings, the event loop takes five turns.
 TURNS = 10
 
@@ -245,8 +247,8 @@ class InFlight:
         self.app = None
         self.requests = {}
         self.test = None
-        # Then each answer says that it is the last on its connection.
-        self.is_closing = False
+        # Whether the answer to a request is the last on its connection, and has to say so.
+        self.is_last = lambda scope: False
         self.has_changed = False
         self.is_due = False
         self.again = None
@@ -258,9 +260,10 @@ class InFlight:
         async def send_and_see(message):
             if message["type"] == "http.response.start":
                 headers = message.get("headers", [])
+                is_last = self.is_last(scope)
                 # They may be what can be gone through once.
-                if self.is_closing or not isinstance(headers, list):
-                    last = [(b"connection", b"close")] if self.is_closing else []
+                if is_last or not isinstance(headers, list):
+                    last = [(b"connection", b"close")] if is_last else []
                     headers = [*headers, *last]
                     message = {**message, "headers": headers}
                 request.sends_head(headers)
@@ -455,7 +458,8 @@ def server_class(uvicorn):
 
         async def shutdown(self, sockets=None):
             began = time.monotonic()
-            self.in_flight.is_closing = True
+            self.pipelining_until = self.loop.time() + PIPELINING
+            self.in_flight.is_last = self.is_last
             await turns()
             for server in self.servers:
                 server.close()
@@ -498,6 +502,13 @@ def server_class(uvicorn):
             if timer is None or self.is_of_owner(connection):
                 return False
             return self.loop.time() < timer.when() - connection.timeout_keep_alive + LINGER
+
+        def is_last(self, scope):
+            """Not where its client has sent another request behind it, which is answered too."""
+            return self.loop.time() > self.pipelining_until or not any(
+                connection.client == scope.get("client") and has_more(connection)
+                for connection in self.server_state.connections
+            )
 
         def is_of_owner(self, connection):
             """The owner's own client asks nothing any more."""
@@ -568,6 +579,14 @@ async def turns():
     """By then has arrived what was sent before."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
+
+
+def has_more(connection):
+    """Whether it has brought requests behind the one that is answered: httptools has read them, h11 not yet."""
+    if getattr(connection, "pipeline", None):
+        return True
+    unread, _ = getattr(getattr(connection, "conn", None), "trailing_data", (b"", False))
+    return bool(unread)
 
 
 def last_line(reason):

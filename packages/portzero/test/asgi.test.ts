@@ -215,6 +215,25 @@ describe('with uvicorn', () => {
       expect(await exited).toEqual([0, null])
     })
 
+    test('answers what is pipelined behind a request in flight, and says which answer is the last', async () => {
+      const { port, order, report, end, exited } = await listening(app())
+      const client = net.connect(port, '127.0.0.1')
+      await once(client, 'connect')
+      const requests = ['/slow?ms=100', '/', '/slow?ms=100'].map((path) => `GET ${path} HTTP/1.1`)
+      client.write(requests.map((line) => `${line}\r\nHost: test\r\n\r\n`).join(''))
+      // All that was sent before has arrived then.
+      order({ type: 'hear', id: 2 })
+      await report()
+      end()
+      const answers = (await text(client)).split('HTTP/1.1 200').slice(1)
+      expect(answers.map((answer) => /^connection: close\r$/im.test(answer))).toEqual([
+        false,
+        false,
+        true,
+      ])
+      expect(await exited).toEqual([0, null])
+    })
+
     test('cuts off what is still in flight after the grace, and names it', async () => {
       const { port, order, end, report, exited } = await listening(app())
       order({ type: 'hear', id: 2, test: 'lists the todos' })
