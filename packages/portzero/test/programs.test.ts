@@ -144,16 +144,20 @@ test('what a server has left when it crashed is in flight no longer, whatever ou
 test('what a server loses that crashes while it is closed is named, whatever outlives it', async () => {
   const server = await start('node crashes.js; sleep 60')
   const { pid } = await answerOf(server)
+  const inFlight = [{ path: '/?wait=60000' }, { path: '/?wait=60001' }]
   const lost = failure(fetch(`${server.url}/?wait=60000`))
-  await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/?wait=60000' }]))
+  await vi.waitFor(() => expect(server.inFlight()).toHaveLength(1))
+  const lostToo = failure(fetch(`${server.url}/?wait=60001`))
+  await vi.waitFor(() => expect(server.inFlight()).toMatchObject(inFlight))
   const idle = net.connect(server.port, '127.0.0.1')
   await once(idle, 'connect')
   const closing = server.close({ grace: 20_000 })
   // It hears of that first.
   await once(idle.resume(), 'close')
   process.kill(pid, 'SIGKILL')
-  expect(await closing).toMatchObject({ outcome: 'forced', blockers: [{ path: '/?wait=60000' }] })
+  expect(await closing).toMatchObject({ outcome: 'forced', blockers: inFlight })
   expect(await lost).toBeInstanceOf(Error)
+  expect(await lostToo).toBeInstanceOf(Error)
 })
 
 test('a program ends in its own way', async () => {

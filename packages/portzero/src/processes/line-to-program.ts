@@ -41,7 +41,8 @@ export function lineToProgram(
   }
 
   function take(report: Report): void {
-    if (report.type === 'inFlight') inFlight = report.inFlight
+    if (report.type === 'inFlight')
+      inFlight = [...inFlight.slice(0, report.kept ?? 0), ...report.inFlight]
     if ('id' in report) asked = asked.filter(({ id }) => id !== report.id)
     if (report.type === 'started') {
       goneAt = undefined
