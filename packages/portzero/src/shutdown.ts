@@ -32,6 +32,9 @@ const QUEUE = 511
 /** How long what is known to have been sent is waited for, in ms. */
 const ON_ITS_WAY = 25
 
+/** What is given at most where the process stood still as the grace ended, in ms: for clients to hear from it, and to answer. */
+const STOOD_STILL = 25
+
 /** What the end of cut connections, and then the hooks, get together in ms where requests have used up the grace. */
 export const AFTERWARDS = 50
 
@@ -52,7 +55,10 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
 
   const drained = connections.drain({ ours: (end) => client.owns(end), startedAt })
   if (connections.isEmpty) await drained
-  else if (!(await settlesWithin(drained, left()))) {
+  else if (
+    !(await settlesWithin(drained, left())) &&
+    !(await settlesWithin(drained, Math.min(-left(), STOOD_STILL)))
+  ) {
     connections.cut()
     if (!(await settlesWithin(drained, left() + AFTERWARDS))) connections.forget()
   }

@@ -1,7 +1,9 @@
+import { once } from 'node:events'
 import http from 'node:http'
 import type { Socket } from 'node:net'
 import { serve } from 'portzero'
 import { expect, onTestFinished, test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
 
 /** What closing leaves a connection to a client that may be using it, in ms. */
 const MOMENT = 25
@@ -27,8 +29,7 @@ test('a connection that was just used is left to its client, though the process 
   const closing = server.close()
   const left = MOMENT - (performance.now() - usedAt)
   const ended = new Promise((resolve) => socket.once('close', resolve))
-  const stoodFrom = performance.now()
-  while (performance.now() - stoodFrom < STANDSTILL);
+  standStill(STANDSTILL)
   const stoodUntil = performance.now()
   await ended
 
@@ -36,6 +37,32 @@ test('a connection that was just used is left to its client, though the process 
   expect(performance.now() - stoodUntil).toBeGreaterThan(left - 2)
   expect((await closing).outcome).toBe('graceful')
 })
+
+test.each([1, 2, 3, 4, 5])(
+  'a WebSocket whose client answers is not named, though the process stands still until the grace is over, from turn %i on',
+  async (turn) => {
+    const app = http.createServer()
+    const sockets = new WebSocketServer({ server: app })
+    onTestFinished(() => sockets.close())
+    const server = await serve(app, { grace: STANDSTILL })
+    const client = new WebSocket(server.url.replace('http', 'ws'))
+    await once(client, 'open')
+    const closed = once(client, 'close')
+
+    const closing = server.close()
+    const next = (left: number): void =>
+      left === 0 ? standStill(2 * STANDSTILL) : void setImmediate(next, left - 1)
+    next(turn)
+
+    expect(await closing).toMatchObject({ outcome: 'graceful', blockers: [] })
+    expect((await closed)[0]).toBe(1001)
+  },
+)
+
+function standStill(ms: number): void {
+  const from = performance.now()
+  while (performance.now() - from < ms);
+}
 
 /** The connection on which it is answered. */
 async function use(url: string, agent: http.Agent): Promise<Socket> {
