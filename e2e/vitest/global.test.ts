@@ -31,6 +31,20 @@ test('a global server whose close hook throws fails the run', async () => {
   ])
 })
 
+test('the teardown of another file that throws does not keep them from being closed', async () => {
+  const run = await runVitest('vitest-global', { args: ['--config=foreign.config.ts'] })
+
+  expect(run).toMatchObject({ exitCode: 1, passed: 4, failed: 0 })
+  expect(run.output).toContain('Error: the teardown of another file')
+  expect(run.output).toContain('a close hook failed: the database is still in use')
+  expect(run.servers).toMatchObject([
+    { name: 'api', closed: 'gracefully' },
+    { name: 'server', closed: 'gracefully' },
+    { name: 'database' },
+    { name: 'plugged', closed: 'gracefully' },
+  ])
+})
+
 test('a global server that cannot start fails the run', async () => {
   const run = await runVitest('vitest-global', { args: ['--config=throws.config.ts'] })
 

@@ -1,9 +1,8 @@
 import type { Target } from 'portzero'
 import { acquire, define, offer } from 'portzero/shared'
 import type { Definition, SharedContext, SharedOptions } from 'portzero/shared'
-import { giveBack, hold } from './leases.ts'
 import { provide } from './provide.ts'
-import { failRun, heedWorkers } from './run-end.ts'
+import { heedWorkers, teardownOf } from './run-end.ts'
 import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {
@@ -53,9 +52,10 @@ export function globalServer(
   return offer(definition, async (project) => {
     heedWorkers(project.vitest)
     const place = { slot: 0, workerId: 'global' }
-    const lease = hold(await acquire(firstLike(definition, project), place))
+    const lease = await acquire(firstLike(definition, project), place)
+    const teardown = teardownOf(lease, project.vitest)
     provide(project, definition, lease.server)
-    return () => giveBack(lease, failRun)
+    return teardown
   })
 }
 

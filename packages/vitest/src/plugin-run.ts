@@ -1,9 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import type { Definition } from 'portzero/shared'
 import { KeptServer } from './kept-server.ts'
-import { giveBack, hold } from './leases.ts'
 import type { Begin } from './plugin-setup.ts'
-import { failRun } from './run-end.ts'
+import { teardownOf } from './run-end.ts'
 import { changesIn } from './watched.ts'
 import type { TestProject, Vitest } from 'vitest/node'
 
@@ -48,8 +47,7 @@ class Run {
     }
     await server.join(project)
     if (this.#vitest.config.watch) this.#follow()
-    const held = hold(server.leaseOf(project))
-    return () => giveBack(held, failRun)
+    return teardownOf(server.leaseOf(project), this.#vitest)
   }
 
   /** Keeps up with what changes between two runs of the tests. */

@@ -1,4 +1,6 @@
 import { heedShared } from 'portzero/shared'
+import type { Lease } from 'portzero/shared'
+import { giveBack, hold } from './leases.ts'
 import type { Vitest } from 'vitest/node'
 
 const heeded: Set<Vitest> = new Set()
@@ -22,8 +24,19 @@ function judge(): void {
   }
 }
 
+/**
+ * The teardown of a server in Vitest's main process. Vitest calls it once more when it closes: where the teardown of another globalSetup file
+ * throws, it skips those that are left.
+ */
+export function teardownOf(lease: Lease, vitest: Vitest): () => Promise<void> {
+  const held = hold(lease)
+  const teardown = (): Promise<void> => giveBack(held, failRun)
+  vitest.onClose(teardown)
+  return teardown
+}
+
 /** Has the process say so when it ends: what comes after the last test, Vitest prints, and passes the run. */
-export function failRun(): void {
+function failRun(): void {
   process.exitCode ||= 1
 }
 

@@ -10,6 +10,7 @@ function projectOf(
 ): { project: TestProject; provided: Map<string, string> } {
   const provided = new Map<string, string>()
   const provide = provided.set.bind(provided)
+  Object.assign(vitest, { onClose: () => {} })
   const project = { vitest, config: { globalSetup }, provide } as unknown as TestProject
   return { project, provided }
 }
