@@ -99,6 +99,11 @@ export class Live implements LiveServer {
     return this.#life.inFlight()
   }
 
+  /** What was asked with `fetch`, arrived or not. */
+  unanswered(): InFlight[] {
+    return this.#life.client.inFlight()
+  }
+
   async idle(options: IdleOptions = {}): Promise<void> {
     await idleWithin(this, this.#life.client, options)
   }

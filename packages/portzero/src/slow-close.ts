@@ -9,6 +9,8 @@ interface Closing {
   readonly url: string
   readonly pid?: number | undefined
   inFlight(): readonly InFlight[]
+  /** What was asked with its `fetch`, and may be on its way. */
+  unanswered?(): readonly InFlight[]
 }
 
 /** Tells what a close waits for, once it takes its time. */
@@ -23,8 +25,9 @@ export async function tellingClose(
 }
 
 function slowClose(name: string, server: Closing): string {
-  const requests = server.inFlight().map(inWords)
-  const reason = requests.length > 0 ? requests.join('; ') : afterAnswers(server)
+  const arrived = server.inFlight()
+  const requests = arrived.length > 0 ? arrived : (server.unanswered?.() ?? [])
+  const reason = requests.length > 0 ? requests.map(inWords).join('; ') : afterAnswers(server)
   return `${name} ${server.url} is closing, and waits for ${reason}.`
 }
 
