@@ -329,6 +329,21 @@ describe('ready', () => {
     expect(urls).toEqual([server.url])
   })
 
+  test('takes no longer than startTimeout, also where the process stands still at its beginning', async () => {
+    const startedAt = performance.now()
+    const error = await refused(app, {
+      ready: async () => {
+        await Promise.resolve()
+        while (performance.now() - startedAt < 1_000);
+        await new Promise(() => {})
+      },
+      startTimeout: 1_200,
+    })
+    expect(error.code).toBe('NOT_READY')
+    // Nor another 1,200 ms from then on.
+    expect(performance.now() - startedAt).toBeLessThan(2_000)
+  })
+
   test('fails with a function that throws', async () => {
     const cause = new Error('not migrated')
     const error = await refused(app, {

@@ -4,7 +4,7 @@ import { certified } from '../certificate/certified.ts'
 import { Client } from '../client.ts'
 import type { OwnClient } from '../client.ts'
 import { Connections } from '../connections/connections.ts'
-import { never, settlesWithin } from '../deadline.ts'
+import { never, settlesBy, settlesWithin } from '../deadline.ts'
 import { PortzeroError, messageOf } from '../errors.ts'
 import { reportOf, urlOf } from '../life.ts'
 import type { Life } from '../life.ts'
@@ -174,9 +174,7 @@ export class InlineLife implements Life {
     const { url, client } = this
     const probed = { url, fetch: client.fetch.bind(client) }
     const isReady = readiness.wait(probed, this.#context().signal)
-    if (!(await settlesWithin(isReady, deadline - performance.now()))) {
-      throw readiness.overdue(startTimeout)
-    }
+    if (!(await settlesBy(isReady, deadline))) throw readiness.overdue(startTimeout)
     await isReady
   }
 

@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers'
 import { publicUrlOf } from '../advertise.ts'
 import { Client } from '../client.ts'
 import type { OwnClient } from '../client.ts'
-import { now, settlesWithin } from '../deadline.ts'
+import { now, settlesBy, settlesWithin } from '../deadline.ts'
 import { PortzeroError } from '../errors.ts'
 import { asBlocker, reportOf, urlOf } from '../life.ts'
 import type { Life } from '../life.ts'
@@ -348,7 +348,7 @@ async function deathOf(host: Host): Promise<never> {
 }
 
 async function within<T>(deadline: number, work: Promise<T>, late: () => Error): Promise<T> {
-  if (!(await settlesWithin(work, deadline - performance.now()))) throw late()
+  if (!(await settlesBy(work, deadline))) throw late()
   return work
 }
 
