@@ -34,11 +34,6 @@ export async function beginAsgi(
     ...ownedHost(owned),
     channel: asgiChannel(line, { port, url: urlOf(false, host, port) }),
     canPause: false,
-    stop: async (grace: number) => {
-      // It ends by itself once it has closed.
-      const outcome = await owned.stop({ signal: 'SIGTERM', grace, isAsked: true })
-      return { isKilled: outcome === 'killed' }
-    },
   }
   return RemoteLife.begin(life, { ...settings, port }, start)
 }

@@ -12,7 +12,6 @@ import { OwnedProcess } from '../processes/owned-process.ts'
 import { bindFor } from '../start.ts'
 import type { Start } from '../start.ts'
 import { RemoteLife, ownedHost } from './remote.ts'
-import type { Host } from './remote.ts'
 
 /** Starts a module in a child process, which inherits the socket. */
 export function beginInProcess(
@@ -54,7 +53,7 @@ async function begin(
     settings: { ...settings, port: socket.port },
     fd: FIRST.socket,
   })
-  return RemoteLife.begin(hostOf(owned, channel), { ...settings, ready, observer }, start)
+  return RemoteLife.begin({ ...ownedHost(owned), channel }, { ...settings, ready, observer }, start)
 }
 
 function channelTo({ child }: OwnedProcess, onLoad: OnLoad | undefined): Channel<Order, Report> {
@@ -66,16 +65,4 @@ function channelTo({ child }: OwnedProcess, onLoad: OnLoad | undefined): Channel
       listen: (receive) => child.on('message', receive),
     }),
   )
-}
-
-function hostOf(owned: OwnedProcess, channel: Channel<Order, Report>): Host {
-  return {
-    ...ownedHost(owned),
-    channel,
-    stop: async (grace) => {
-      // It ends by itself when it is told to, and writes what it has to write at its end.
-      const outcome = await owned.stop({ signal: 'SIGTERM', grace, isAsked: true })
-      return { isKilled: outcome === 'killed' }
-    },
-  }
 }

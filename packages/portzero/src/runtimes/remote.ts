@@ -47,12 +47,22 @@ interface Stopped {
 }
 
 /** What is the same of every process, whatever runs in it. */
-export function ownedHost({
-  pid,
-  output,
-  exited,
-}: OwnedProcess): Pick<Host, 'name' | 'pid' | 'threadId' | 'output' | 'exited'> {
-  return { name: `process ${pid}`, pid, threadId: undefined, output, exited }
+export function ownedHost(
+  owned: OwnedProcess,
+): Pick<Host, 'name' | 'pid' | 'threadId' | 'output' | 'exited' | 'stop'> {
+  const { pid, output, exited } = owned
+  return {
+    name: `process ${pid}`,
+    pid,
+    threadId: undefined,
+    output,
+    exited,
+    stop: async (grace) => {
+      // One that is governed ends by itself once it has closed, and writes what it has to write at its end.
+      const outcome = await owned.stop({ signal: 'SIGTERM', grace, isAsked: true })
+      return { isKilled: outcome === 'killed' }
+    },
+  }
 }
 
 type Started = Told & {
