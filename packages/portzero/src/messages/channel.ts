@@ -56,6 +56,15 @@ export type Report =
   /** While closing: nothing is in flight any more, and close hooks begin, `hook` first. */
   | { readonly type: 'drained'; readonly cut: readonly Blocker[]; readonly hook: string }
 
+/** What is in flight once that is told, where `before` was. */
+export function inFlightAfter<One>(
+  before: readonly One[],
+  { kept = 0 }: Pick<Extract<Report, { type: 'inFlight' }>, 'kept'>,
+  news: readonly One[],
+): readonly One[] {
+  return [...before.slice(0, kept), ...news]
+}
+
 /** What is told besides of a server that a holder holds. */
 export interface HeldFacts extends Whereabouts {
   /** Where others reach it. */

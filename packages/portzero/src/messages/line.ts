@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { asBlocker } from '../life.ts'
 import type { Blocker, CloseReport, InFlight } from '../types.ts'
+import { inFlightAfter } from './channel.ts'
 import type { Channel, HeldOrder, News, Order, Report } from './channel.ts'
 import { fromWire } from './wire-error.ts'
 
@@ -114,10 +115,10 @@ export class Line {
     }
   }
 
-  #told({ kept = 0, inFlight }: Extract<Report, { type: 'inFlight' }>): void {
+  #told(report: Extract<Report, { type: 'inFlight' }>): void {
     const now = performance.now()
-    const more = inFlight.map((one) => [one, now - one.ageMs] as const)
-    this.#inFlight = [...this.#inFlight.slice(0, kept), ...more]
+    const news = report.inFlight.map((one) => [one, now - one.ageMs] as const)
+    this.#inFlight = inFlightAfter(this.#inFlight, report, news)
     this.#listeners.changed?.()
     for (const look of this.#onChanged.splice(0)) look()
   }

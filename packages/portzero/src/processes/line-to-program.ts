@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { isUnclaimed, unclaimed } from '../child/claim.ts'
 import { settlesWithin } from '../deadline.ts'
 import { asBlocker, reportOf } from '../life.ts'
+import { inFlightAfter } from '../messages/channel.ts'
 import type { Channel, Order, Report } from '../messages/channel.ts'
 import type { InFlight } from '../types.ts'
 
@@ -41,8 +42,7 @@ export function lineToProgram(
   }
 
   function take(report: Report): void {
-    if (report.type === 'inFlight')
-      inFlight = [...inFlight.slice(0, report.kept ?? 0), ...report.inFlight]
+    if (report.type === 'inFlight') inFlight = inFlightAfter(inFlight, report, report.inFlight)
     if ('id' in report) asked = asked.filter(({ id }) => id !== report.id)
     if (report.type === 'started') {
       goneAt = undefined
