@@ -7,9 +7,8 @@ import { drop } from './drop.ts'
 /** What an answer is written to. */
 export type Answer = ServerResponse | ServerHttp2Stream
 
-/** True of an answer that has begun to be a stream of server-sent events. */
+/** True of an answer whose head is sent, and says that it is a stream of server-sent events. */
 export function isEventStream(answer: Answer): boolean {
-  if (!answer.headersSent) return false
   const type =
     'sentHeaders' in answer
       ? sentType(answer)

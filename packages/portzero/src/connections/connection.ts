@@ -84,14 +84,9 @@ const TAKEN = 65_536
 /** What is in flight on a connection; while it closes also what its client may have yet to read. */
 export function exchangesOf(connection: Connection): readonly Exchange[] {
   const { exchanges, ending, last } = connection
-  if (ending === undefined)
-    return exchanges.some(isAnswered) ? exchanges.filter((one) => !isAnswered(one)) : exchanges
+  if (ending === undefined) return exchanges.filter(({ isAnswered }) => !isAnswered)
   if (exchanges.length > 0 || last === undefined) return exchanges
   return isUnread(connection) ? [last] : []
-}
-
-function isAnswered(exchange: Exchange): boolean {
-  return exchange.isAnswered
 }
 
 /** True if a session may have sent more than its client's system takes: what that has not read would be lost with the connection. */
