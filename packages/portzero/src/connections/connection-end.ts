@@ -7,6 +7,7 @@ import { onHead, saysLast } from './answer-head.ts'
 import { endEventStream, isAhead } from './answer.ts'
 import { bytesSent, isEndless, isSocket, isUnread } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
+import { lastUse } from './last-use.ts'
 
 /**
  * How long a connection that was just used is kept open while closing, in ms: a client that reuses it may have a request on
@@ -36,11 +37,10 @@ export interface Closing {
 
 /** True if a connection has not been in use for so long that nothing is on its way. */
 export function isAtRest(connection: Connection, { ours, startedAt }: Closing): boolean {
-  const { socket, session, exchanges, answer, last, usedAt = -Infinity } = connection
-  if (session !== undefined || last !== undefined || exchanges.length > 0) return false
+  const { socket, session, exchanges, answer } = connection
+  if (session !== undefined || exchanges.length > 0) return false
   if (answer !== undefined && (!answer.destroyed || isAhead(answer))) return false
-  const idleSince = answer === undefined ? usedAt : connection.startedAt
-  return startedAt - idleSince >= LINGER && !ours(socket)
+  return startedAt - lastUse(connection) >= LINGER && !ours(socket)
 }
 
 /** Starts the end of a connection, as it has to be for its client and for what is in flight. */
@@ -59,7 +59,7 @@ export function end(connection: Connection, { ours, startedAt }: Closing): void 
   }
   if (connection.exchanges.length > 0) return
   // Not until now: a process that has stood still meanwhile has not seen what its clients have sent.
-  const sinceUse = Math.max(0, startedAt - (connection.usedAt ?? -Infinity))
+  const sinceUse = Math.max(0, startedAt - lastUse(connection))
   const ms = LINGER - sinceUse
   if (session === undefined) return linger(connection, ms)
   if (isUnread(connection)) setTimeout(() => void dismissWhenRead(connection), ms)
@@ -112,17 +112,17 @@ function isLast(connection: Connection, exchange: Exchange): boolean {
   return false
 }
 
-/** Goes on with the end of a connection on which an exchange is over. `wasUsed` says whether that was not the first. */
-export function endOn(connection: Connection, exchange: Exchange, wasUsed: boolean): void {
+/** Goes on with the end of a connection on which an exchange is over. */
+export function endOn(connection: Connection, exchange: Exchange): void {
   const { answer, startedAt } = exchange
-  const { ending, session, exchanges, isAnswered, endingSince } = connection
+  const { ending, session, exchanges, isAnswered, isReused, endingSince } = connection
   if (ending === undefined) return
   if (startedAt <= endingSince) connection.settledAt = performance.now()
   if (session !== undefined) return void dismissWhenRead(connection)
   if (exchanges.length > 0) return
   if (ending === 'by its client') return linger(connection, LINGER)
   if (answer === undefined || saysLast(answer) || isEndless(exchange)) return closeSoon(connection)
-  linger(connection, wasUsed || isAnswered ? LINGER : MOMENT)
+  linger(connection, isReused || isAnswered ? LINGER : MOMENT)
 }
 
 /** Closes a connection that was used after `ms`, unless a request has come on it by then. */
@@ -135,7 +135,7 @@ function linger(connection: Connection, ms: number): void {
   }, ms)
 }
 
-async function afterTurns(connection: Connection, usedAt: number | undefined): Promise<void> {
+async function afterTurns(connection: Connection, usedAt: number): Promise<void> {
   await turns(TURNS)
   if (connection.exchanges.length === 0 && connection.usedAt === usedAt) closeSoon(connection)
 }

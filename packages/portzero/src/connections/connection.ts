@@ -1,9 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { isAhead, isEventStream } from './answer.ts'
 import type { Answer } from './answer.ts'
-import { headOf } from './answer-head.ts'
 import type { ServedWebSocket } from './web-socket.ts'
 
 /** A request and its answer, from its arrival until the answer is handed over or given up. */
@@ -28,31 +27,31 @@ export interface Exchange {
 
 /** A connection of a client, and what is in flight on it. */
 export interface Connection {
+  /**
+   * The answer to the last request that came. What there is to know of that is noted here, and it is followed once somebody asks: most are
+   * over by then, and cost no object.
+   */
+  answer: ServerResponse | undefined
+  /** Of that request. The app may change what its request says. */
+  method: string
+  path: string
+  /** `NaN` until somebody asks, or its handler has returned. */
+  startedAt: number
+  /** Of that request, or of a session: what its socket had sent of all that its client is known to have read. */
+  sentBefore: number
+  test: string | undefined
+  /** True if that is not the first. */
+  isReused: boolean
   readonly socket: Socket
   /** What speaks HTTP: the socket itself, or what decrypts it. */
   stream: Socket
   session: Http2Session | undefined
   /** Those that are followed to their end, in the order of their arrival. Nearly always one: an array is faster than a set. */
   readonly exchanges: Exchange[]
-  /**
-   * The answer to the last request that came, until that is followed. Most are given at once, and over by the time that anyone looks:
-   * what there is to know of such a request is noted here, so that it costs no object.
-   */
-  answer: ServerResponse | undefined
-  /** Of that request. The app may change what its request says. */
-  method: string
-  path: string
-  startedAt: number
-  /**
-   * Of a session: what its socket had sent of all that its client is known to have read. Of a request that may be found out later:
-   * undefined.
-   */
-  sentBefore: number | undefined
-  test: string | undefined
-  /** What was answered last: of a session, and where a part of the request was still to come. */
+  /** What a session has answered last. */
   last: Exchange | undefined
-  /** When its last exchange ended; undefined if it had none. */
-  usedAt: number | undefined
+  /** When the last exchange ended that was followed to its end. */
+  usedAt: number
   /** Set once its closing has begun. */
   ending: 'when answered' | 'by its client' | undefined
   /** When that was. */
@@ -90,12 +89,12 @@ export function exchangesOf(connection: Connection): readonly Exchange[] {
 }
 
 /** True if a session may have sent more than its client's system takes: what that has not read would be lost with the connection. */
-export function isUnread({ socket, session, sentBefore = 0 }: Connection): boolean {
+export function isUnread({ socket, session, sentBefore }: Connection): boolean {
   return session !== undefined && bytesSent(socket) - sentBefore > TAKEN
 }
 
 /** True if a client that has its answer may be sending the rest of its request: what comes on a connection that has ended is reset. */
-export function isStillSent({ stream }: Connection, { answer }: Exchange): boolean {
+export function isStillSent({ stream }: Connection, answer: Answer | undefined): boolean {
   return answer !== undefined && !stream.destroyed && isAhead(answer)
 }
 
@@ -114,31 +113,15 @@ export function reset(socket: Socket): void {
   }
 }
 
-/**
- * True of a request whose answer may tell later what was sent before it. Asking the system for that costs a request more than all else that
- * is noted of it; one that has a body may be answered before it is over.
- */
-export function isLater({ method }: IncomingMessage): boolean {
-  return method === 'GET' || method === 'HEAD'
-}
-
-/**
- * What was sent before an answer whose handler has returned. Node keeps what that writes at once until then, but for a head that is flushed:
- * where more is written behind it at once, the head counts as sent before.
- */
-export function sentUntil({ stream }: Connection, answer: ServerResponse): number {
-  const { socket, writableLength: kept } = answer
-  const { _headerSent: isBegun } = answer as ServerResponse & { _headerSent: boolean }
-  const sent = bytesSent(stream)
-  if (!isBegun || socket === null) return sent
-  // Newer versions of Node keep it in the answer, where the stream does not count it.
-  const own = kept === 0 ? headOf(answer).length : socket.writableLength
-  return Math.max(0, sent - own)
-}
-
 /** Of what is encrypted the content, where that is asked. A stream that is no socket does not count. */
 export function bytesSent(socket: Socket): number {
   return socket.bytesWritten ?? 0
+}
+
+/** The same where nothing waits to be sent: what does is found more slowly, for each request. */
+export function bytesHandedOver(socket: Socket): number {
+  const { _bytesDispatched: sent } = socket as Socket & { _bytesDispatched?: number }
+  return sent ?? bytesSent(socket)
 }
 
 /** Node takes any stream for a connection: `server.emit('connection', stream)`. */

@@ -5,19 +5,18 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers'
 import { TURNS, turns } from '../turns.ts'
 import type { InFlight, NodeServer } from '../types.ts'
-import { isAhead, isAsked, isUnended, whenPushed } from './answer.ts'
+import { isAsked, isUnended, whenPushed } from './answer.ts'
 import { end, endExchange, endOn, isAtRest, noteArrival } from './connection-end.ts'
 import type { Closing } from './connection-end.ts'
 import {
+  bytesHandedOver,
   bytesSent,
   exchangesOf,
   isEndless,
   isEnding,
-  isLater,
   isSocket,
   isStillSent,
   reset,
-  sentUntil,
 } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { whenAccepted, whenAcceptedOver } from './web-socket.ts'
@@ -56,10 +55,10 @@ export class Connections {
   #onOpened: (connection: Connection) => void = () => {}
   #onEmpty: () => void = () => {}
   #onEnded: (() => void)[] = []
-  readonly #onChange: () => void
+  readonly #onChange: (() => void) | undefined
 
   /** `onChange` is told whenever what is in flight changes. */
-  constructor(onChange: () => void = () => {}) {
+  constructor(onChange?: () => void) {
     this.#onChange = onChange
   }
 
@@ -88,12 +87,7 @@ export class Connections {
       const answer = args[1] as ServerResponse
       const connection = this.#requested(args[0] as IncomingMessage, answer)
       const handled = emit.call(server, event, args[0], answer)
-      if (connection !== undefined && connection.answer === answer) {
-        // That may have taken a while.
-        if (answer.writableEnded) connection.startedAt = performance.now()
-        const isOver = forgets(connection, answer.writableFinished)
-        if (!isOver && !isQuick(connection, answer)) this.#settle(connection)
-      }
+      if (connection !== undefined && !answer.writableFinished) this.#lasts(connection, answer)
       return handled
     }
     this.#unwatch = () => {
@@ -261,18 +255,19 @@ export class Connections {
   #connected(stream: Socket): Connection {
     const socket = encryptedBy(stream)
     const connection: Connection = {
+      answer: undefined,
+      method: '',
+      path: '',
+      startedAt: NaN,
+      sentBefore: 0,
+      test: undefined,
+      isReused: false,
       socket,
       stream,
       session: undefined,
       exchanges: [],
-      answer: undefined,
-      method: '',
-      path: '',
-      startedAt: 0,
-      sentBefore: 0,
-      test: undefined,
       last: undefined,
-      usedAt: undefined,
+      usedAt: -Infinity,
       ending: undefined,
       endingSince: Infinity,
       settledAt: Infinity,
@@ -333,23 +328,33 @@ export class Connections {
   #requested(request: IncomingMessage, response: ServerResponse): Connection | undefined {
     if (request.httpVersionMajor >= 2) return this.#joinedBy(response)
     const connection = this.#of(request.socket) ?? this.#adopted(request.socket)
-    if (connection === undefined || has(connection, response)) return undefined
-    this.#settle(connection)
-    if (connection.exchanges.length > 0) connection.isPipelined = true
-    connection.last = undefined
+    const before = connection?.answer
+    // An app may emit it again.
+    if (connection === undefined || before === response) return undefined
+    connection.isReused = before !== undefined
+    connection.sentBefore =
+      before === undefined || before.destroyed
+        ? bytesHandedOver(connection.stream)
+        : this.#overtaken(connection)
     connection.answer = response
     connection.method = request.method ?? 'GET'
     connection.path = request.url ?? '/'
-    connection.startedAt = performance.now()
-    connection.sentBefore = isLater(request) ? undefined : bytesSent(connection.stream)
+    connection.startedAt = NaN
     connection.test = this.test
     if (this.#closing !== undefined) {
       noteArrival(connection)
       this.#end(connection, this.#closing)
     }
     // Whoever is told may look at what is in flight, which this is then part of.
-    this.#onChange()
+    this.#onChange?.()
     return connection
+  }
+
+  /** A request comes while the answer to the one before is on its way. */
+  #overtaken(connection: Connection): number {
+    this.#settle(connection)
+    if (connection.exchanges.length > 0) connection.isPipelined = true
+    return bytesSent(connection.stream)
   }
 
   /** HTTP/2 has announced the same request as a stream. */
@@ -391,20 +396,24 @@ export class Connections {
       test: this.test,
     })
     this.#follow(connection, exchange)
-    this.#onChange()
+    this.#onChange?.()
     return exchange
   }
 
-  /** Forgets the last request if it is answered, or follows it to its end. */
+  /** The handler of a request has returned, and the answer is yet to come, or to be sent. */
+  #lasts(connection: Connection, answer: ServerResponse): void {
+    if (connection.answer === answer) date(connection)
+    // Who is told that it is in flight is told of its end.
+    if (this.#onChange !== undefined && !isQuick(connection, answer)) this.#settle(connection)
+  }
+
+  /** Follows the last request to its end, unless it is answered. */
   #settle(connection: Connection): void {
-    const { answer, method, path, startedAt, test } = connection
-    if (answer === undefined || forgets(connection, answer.destroyed)) return
-    connection.answer = undefined
-    const { sentBefore = sentUntil(connection, answer) } = connection
-    const exchange = begun({ method, path, startedAt, sentBefore, test, answer })
-    if (!answer.destroyed) return this.#follow(connection, exchange)
-    connection.usedAt = startedAt
-    connection.last = exchange
+    const { answer, exchanges } = connection
+    if (answer === undefined || answer.destroyed || answer.writableFinished) return
+    if (exchanges.at(-1)?.answer === answer) return
+    date(connection)
+    this.#follow(connection, begun(connection))
   }
 
   #follow(connection: Connection, exchange: Exchange): void {
@@ -429,16 +438,16 @@ export class Connections {
 
   /** An exchange has ended, if it had not yet. */
   #over(connection: Connection, exchange: Exchange): void {
-    const { exchanges, session, usedAt } = connection
+    const { exchanges, session } = connection
     const index = exchanges.indexOf(exchange)
     if (index === -1) return
-    const isSent = !isStillSent(connection, exchange)
-    if (!isSent && connection.ending !== undefined) return this.#whenSent(connection, exchange)
+    if (connection.ending !== undefined && isStillSent(connection, exchange.answer))
+      return this.#whenSent(connection, exchange)
     exchanges.splice(index, 1)
-    connection.last = session === undefined && isSent ? undefined : exchange
+    if (session !== undefined) connection.last = exchange
     connection.usedAt = performance.now()
     this.#ended()
-    endOn(connection, exchange, usedAt !== undefined)
+    endOn(connection, exchange)
   }
 
   /** Reads the rest of a request that is answered, as whoever has answered may not: an exchange is not over before. */
@@ -449,17 +458,18 @@ export class Connections {
 
   #end(connection: Connection, closing: Closing): void {
     this.#settle(connection)
-    const { exchanges, last, ending } = connection
+    const { exchanges, answer, ending } = connection
     if (ending !== undefined) return
-    if (last !== undefined && isStillSent(connection, last)) {
-      exchanges.push(last)
-      this.#whenSent(connection, last)
+    if (exchanges.length === 0 && isStillSent(connection, answer)) {
+      const exchange = begun(connection)
+      exchanges.push(exchange)
+      this.#whenSent(connection, exchange)
     }
     end(connection, closing)
   }
 
   #ended(): void {
-    this.#onChange()
+    this.#onChange?.()
     if (this.#onEnded.length === 0) return
     for (const look of this.#onEnded.splice(0)) look()
   }
@@ -488,23 +498,16 @@ function begun({
   }
 }
 
-/** Forgets the last request of a connection if it is over: its end is no later than the moment in which it came. */
-function forgets(connection: Connection, isOver: boolean): boolean {
-  const { answer } = connection
-  if (!isOver || (answer !== undefined && isAhead(answer))) return false
-  connection.answer = undefined
-  connection.usedAt = connection.startedAt
-  return true
+/** Notes when the last request came, if that is not known. Node knows by its parser, while the handler runs. */
+function date(connection: Connection): void {
+  if (!Number.isNaN(connection.startedAt)) return
+  const { parser } = connection.stream as Socket & { parser?: { duration?(): number } | null }
+  connection.startedAt = performance.now() - (parser?.duration?.() ?? 0)
 }
 
 /** True if an answer that was given at once will be over before its connection is used again. */
 function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
   return answer.writableEnded && exchanges.length === 0 && answer.writableLength < SMALL
-}
-
-/** True if this is an answer to a request that is known: an app may emit it again. */
-function has({ answer, exchanges }: Connection, response: ServerResponse): boolean {
-  return answer === response || exchanges.at(-1)?.answer === response
 }
 
 function cut(connection: Connection): void {
