@@ -16,6 +16,7 @@ import type { CloseReport, LiveServer } from 'portzero'
 import { WebSocket } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket as Ws, WebSocketServer } from 'ws'
+import { lastUse } from '../dist/connections/last-use.js'
 import { answers, gate } from './support.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -199,23 +200,68 @@ test('a client that asks on where Node has stopped reading gets all answers', as
   expect(await closing).toMatchObject(graceful)
 })
 
-test('a client whose answer took the app a while is answered on the same connection', async () => {
-  const server = await serve(
-    ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
-      if (url === '/slow') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WHILE)
-      response.end(url)
+describe('a client is answered on the connection that it has just used,', () => {
+  const blocking: http.RequestListener = ({ url }, response) => {
+    if (url === '/used') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WHILE)
+    response.end(url)
+  }
+  const waiting: http.RequestListener = ({ url }, response) =>
+    void setTimeout(() => response.end(url), url === '/used' ? WHILE : 0)
+
+  test.each<[string, http.RequestListener, (server: http.Server) => unknown]>([
+    ['to an app that took a while', blocking, () => {}],
+    ['to an app that waited', waiting, () => {}],
+    ['where Node does not note it', blocking, (server) => (server.keepAliveTimeout = 0)],
+    ['where Node notes less', waiting, (server) => (server.keepAliveTimeout = 0)],
+    [
+      'where Node noted it once',
+      (request, response) => {
+        const { server } = request.socket as net.Socket & { server: http.Server }
+        if (request.url === '/used') server.keepAliveTimeout = 0
+        waiting(request, response)
+      },
+      () => {},
+    ],
+    ['with limits of its own', waiting, (server) => (server.timeout = 60_000)],
+  ])('%s', async (_what, listener, prepare) => {
+    const app = http.createServer(listener)
+    prepare(app)
+    const server = await serve(app, { grace: GRACE })
+    const client = dial(server.port)
+    onTestFinished(() => void client.destroy())
+    for (const path of ['/before', '/used']) {
+      client.write(headOf(`GET ${path} HTTP/1.1`))
+      await once(client, 'data')
+    }
+    const closing = server.close()
+    await delay(3)
+    client.write(headOf('GET /next HTTP/1.1'))
+    expect(bodyOf(await text(client))).toBe('/next')
+    expect(await closing).toMatchObject(graceful)
+  })
+})
+
+test('Node notes when a connection begins to wait for its next request', async () => {
+  const [given, sockets]: [http.ServerResponse[], net.Socket[]] = [[], []]
+  await using server = await serve(
+    (request: http.IncomingMessage, response: http.ServerResponse) => {
+      given.push(response)
+      sockets.push(request.socket)
+      response.end('ok')
     },
-    { grace: GRACE },
   )
   const client = dial(server.port)
   onTestFinished(() => void client.destroy())
-  client.write(headOf('GET /slow HTTP/1.1'))
+  const earliest = performance.now()
+  client.write(headOf('GET / HTTP/1.1'))
   await once(client, 'data')
-  const closing = server.close()
-  await delay(3)
-  client.write(headOf('GET /next HTTP/1.1'))
-  expect(bodyOf(await text(client))).toBe('/next')
-  expect(await closing).toMatchObject(graceful)
+  const latest = performance.now()
+  await delay(WHILE)
+  const [answer, stream] = [given[0], sockets[0] as net.Socket]
+  const noted = lastUse({ answer, stream, usedAt: -Infinity })
+  // By a clock of whole milliseconds.
+  expect(noted).toBeGreaterThan(earliest - 2)
+  expect(noted).toBeLessThan(latest + 2)
 })
 
 describe('a client that sends all of its request before it reads gets', () => {

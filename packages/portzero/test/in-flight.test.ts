@@ -148,6 +148,44 @@ describe.each(wires)('counts the bytes of an answer alone, %s,', (_wire, options
   })
 })
 
+test('counts the bytes of each answer to pipelined requests alone', async () => {
+  const [first, second] = [gate(), gate()]
+  await using server = await serve(
+    async (request: http.IncomingMessage, response: http.ServerResponse) => {
+      response.write('begun')
+      await (request.url === '/first' ? first : second).opened
+      response.end()
+    },
+  )
+  const socket = net.connect(server.port, '127.0.0.1').setEncoding('latin1')
+  let received = ''
+  socket.on('data', (chunk) => (received += String(chunk)))
+  for (const path of ['/first', '/second', '/third'])
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
+  await vi.waitFor(() => {
+    expect(received).toContain('begun')
+    expect(server.inFlight()).toMatchObject([
+      { path: '/first', bytesSent: received.length },
+      { path: '/second', bytesSent: 0 },
+      { path: '/third', bytesSent: 0 },
+    ])
+  })
+
+  received = ''
+  first.open()
+  const END = '0\r\n\r\n'
+  await vi.waitFor(() => {
+    expect(received).toContain('begun')
+    const sent = received.length - END.length
+    expect(server.inFlight()).toMatchObject([
+      { path: '/second', bytesSent: sent },
+      { path: '/third', bytesSent: 0 },
+    ])
+  })
+  second.open()
+  socket.destroy()
+})
+
 test('counts pipelined requests, and forgets them all when their client aborts', async () => {
   const three = gate()
   let seen = 0

@@ -11,7 +11,7 @@ export interface Exchange {
   readonly path: string
   readonly startedAt: number
   /** What the stream had sent before. */
-  readonly sentBefore: number
+  sentBefore: number
   /** None where the connection became something else. */
   readonly answer: Answer | undefined
   /** What the app answers a stream of HTTP/2 by, where it does not do that itself. */
@@ -35,7 +35,6 @@ export interface Connection {
   /** Of that request. The app may change what its request says. */
   method: string
   path: string
-  /** `NaN` until somebody asks, or its handler has returned. */
   startedAt: number
   /** Of that request, or of a session: what its socket had sent of all that its client is known to have read. */
   sentBefore: number

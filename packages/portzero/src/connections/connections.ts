@@ -87,7 +87,9 @@ export class Connections {
       const answer = args[1] as ServerResponse
       const connection = this.#requested(args[0] as IncomingMessage, answer)
       const handled = emit.call(server, event, args[0], answer)
-      if (connection !== undefined && !answer.writableFinished) this.#lasts(connection, answer)
+      // Who is told that it is in flight is told of its end.
+      if (this.#onChange !== undefined && connection !== undefined && !isQuick(connection, answer))
+        this.#settle(connection)
       return handled
     }
     this.#unwatch = () => {
@@ -108,9 +110,8 @@ export class Connections {
     for (const connection of this.#connections) {
       this.#settle(connection)
       for (const exchange of exchangesOf(connection)) {
-        const { method, path, startedAt, sentBefore, test } = exchange
-        const sent = bytesSent(connection.stream) - sentBefore
-        const kind = kindOf(exchange)
+        const { method, path, startedAt, test } = exchange
+        const [kind, sent] = [kindOf(exchange), sentOf(connection, exchange)]
         const one = { kind, method, path, ageMs: now - startedAt, bytesSent: sent }
         inFlight.push(test === undefined ? one : { ...one, test })
       }
@@ -258,7 +259,7 @@ export class Connections {
       answer: undefined,
       method: '',
       path: '',
-      startedAt: NaN,
+      startedAt: -Infinity,
       sentBefore: 0,
       test: undefined,
       isReused: false,
@@ -339,7 +340,7 @@ export class Connections {
     connection.answer = response
     connection.method = request.method ?? 'GET'
     connection.path = request.url ?? '/'
-    connection.startedAt = NaN
+    connection.startedAt = performance.now()
     connection.test = this.test
     if (this.#closing !== undefined) {
       noteArrival(connection)
@@ -400,29 +401,23 @@ export class Connections {
     return exchange
   }
 
-  /** The handler of a request has returned, and the answer is yet to come, or to be sent. */
-  #lasts(connection: Connection, answer: ServerResponse): void {
-    if (connection.answer === answer) date(connection)
-    // Who is told that it is in flight is told of its end.
-    if (this.#onChange !== undefined && !isQuick(connection, answer)) this.#settle(connection)
-  }
-
   /** Follows the last request to its end, unless it is answered. */
   #settle(connection: Connection): void {
     const { answer, exchanges } = connection
     if (answer === undefined || answer.destroyed || answer.writableFinished) return
-    if (exchanges.at(-1)?.answer === answer) return
-    date(connection)
-    this.#follow(connection, begun(connection))
+    if (exchanges.at(-1)?.answer !== answer) this.#follow(connection, begun(connection))
   }
 
   #follow(connection: Connection, exchange: Exchange): void {
     connection.exchanges.push(exchange)
     if (connection.ending !== undefined) endExchange(connection, exchange)
-    const over = (): void => this.#over(connection, exchange)
-    exchange.answer?.on('close', over)
+    const { answer } = exchange
+    if (answer === undefined) return
+    answer.on('close', () => this.#over(connection, exchange))
     if (connection.session !== undefined)
-      exchange.answer?.on('finish', () => void this.#finished(connection, exchange))
+      answer.on('finish', () => void this.#finished(connection, exchange))
+    // Before Node sends what has been waiting behind it.
+    else answer.prependListener('finish', () => passOn(connection, exchange))
   }
 
   /** A stream of HTTP/2 may close long after its answer is handed over. */
@@ -498,16 +493,23 @@ function begun({
   }
 }
 
-/** Notes when the last request came, if that is not known. Node knows by its parser, while the handler runs. */
-function date(connection: Connection): void {
-  if (!Number.isNaN(connection.startedAt)) return
-  const { parser } = connection.stream as Socket & { parser?: { duration?(): number } | null }
-  connection.startedAt = performance.now() - (parser?.duration?.() ?? 0)
-}
-
 /** True if an answer that was given at once will be over before its connection is used again. */
 function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
   return answer.writableEnded && exchanges.length === 0 && answer.writableLength < SMALL
+}
+
+/** What was sent of an answer. The answers to requests that are sent ahead wait in line. */
+function sentOf({ stream, session, exchanges }: Connection, exchange: Exchange): number {
+  if (session === undefined && exchanges.indexOf(exchange) > 0) return 0
+  return bytesSent(stream) - exchange.sentBefore
+}
+
+/** An answer is sent: the one that is next in line begins. */
+function passOn(connection: Connection, exchange: Exchange): void {
+  const { exchanges, answer, stream } = connection
+  const last = answer === exchange.answer ? undefined : connection
+  const next = exchanges[exchanges.indexOf(exchange) + 1] ?? last
+  if (next !== undefined) next.sentBefore = bytesSent(stream)
 }
 
 function cut(connection: Connection): void {

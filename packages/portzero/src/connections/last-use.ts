@@ -14,31 +14,28 @@ const timerKey = Object.getOwnPropertySymbols(own).find(
   ({ description }) => description === 'timeout',
 )
 
+own.setTimeout(1)
+/** How far `performance.now()` is ahead of the clock of timers, in ms: that of whole ones. */
+const AHEAD = performance.now() - (timer(own) ?? NaN)
+own.setTimeout(0)
+
 /**
- * When a connection was last used; `-Infinity` where it never was. That is not noted: Node has its own note of when it has begun to wait for
- * the next request. Where there is none (`keepAliveTimeout: 0`, or no socket), it may have been used just now.
+ * When a connection was last used; `-Infinity` where it never was. It is not noted, as Node notes when a connection begins to wait for its
+ * next request. Where Node does not (`keepAliveTimeout: 0`, or no socket), it may have been used just now.
  */
-export function lastUse({ answer, usedAt, stream }: Connection): number {
+export function lastUse({
+  answer,
+  usedAt,
+  stream,
+}: Pick<Connection, 'answer' | 'usedAt' | 'stream'>): number {
   if (answer === undefined) return usedAt
-  return Math.max(usedAt, waitingSince(stream) ?? performance.now())
+  const waitsSince = stream.timeout ? timer(stream) : undefined
+  return Math.max(usedAt, waitsSince === undefined ? performance.now() : waitsSince + AHEAD)
 }
 
-function waitingSince(stream: Socket): number | undefined {
-  const startedAt = stream.timeout === undefined || stream.timeout === 0 ? undefined : timer(stream)
-  return startedAt === undefined ? undefined : startedAt + offset()
-}
-
-/** When the timer of a socket was started, by a clock of whole milliseconds. */
+/** When the timer of a socket was started. */
 function timer(socket: Socket): number | undefined {
   if (timerKey === undefined) return undefined
   const { [timerKey]: timed } = socket as unknown as Record<symbol, Timed | null | undefined>
   return timed?._idleStart
-}
-
-/** How far `performance.now()` is ahead of that clock. */
-function offset(): number {
-  own.setTimeout(1)
-  const now = timer(own) ?? NaN
-  own.setTimeout(0)
-  return performance.now() - now
 }
