@@ -19,7 +19,8 @@ export function settlesWithin(work: Promise<unknown>, ms: number): Promise<boole
     const start = setImmediate(() => {
       // A timer drops fractions, and counts from the beginning of its turn: it may fire up to one millisecond early.
       // A process that was too busy to look finds both at once: what is done by then counts as done in time.
-      timer = setTimeout(() => setImmediate(resolve, false), Math.min(Math.ceil(ms) + 1, LONGEST))
+      const delay = Math.min(Math.max(0, Math.ceil(ms)) + 1, LONGEST)
+      timer = setTimeout(() => setImmediate(resolve, false), delay)
     })
     const settled = (): void => {
       clearImmediate(start)

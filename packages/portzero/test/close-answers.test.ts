@@ -241,6 +241,24 @@ describe('a client is answered on the connection that it has just used,', () => 
   })
 })
 
+test('a client that was kept waiting together with its server is answered on the connection that it has just used', async () => {
+  const server = await serve(
+    ({ url }: http.IncomingMessage, response: http.ServerResponse) => void response.end(url),
+    { grace: GRACE },
+  )
+  const client = dial(server.port)
+  onTestFinished(() => void client.destroy())
+  client.write(headOf('GET /used HTTP/1.1'))
+  await once(client, 'data')
+  const closing = server.close()
+  await delay(5)
+  // A little after all goes on.
+  setTimeout(() => client.write(headOf('GET /next HTTP/1.1')), WHILE + 10)
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WHILE)
+  expect(bodyOf(await text(client))).toBe('/next')
+  expect(await closing).toMatchObject(graceful)
+})
+
 test('Node notes when a connection begins to wait for its next request', async () => {
   const [given, sockets]: [http.ServerResponse[], net.Socket[]] = [[], []]
   await using server = await serve(

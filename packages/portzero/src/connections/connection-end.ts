@@ -46,7 +46,7 @@ export function isAtRest(connection: Connection, { ours, startedAt }: Closing): 
 /** Starts the end of a connection, as it has to be for its client and for what is in flight. */
 export function end(connection: Connection, { ours, startedAt }: Closing): void {
   for (const exchange of connection.exchanges) endExchange(connection, exchange)
-  if (ours(connection.socket)) return linger(connection, LINGER)
+  if (ours(connection.socket)) return void linger(connection, LINGER)
   connection.ending = 'when answered'
   connection.endingSince = performance.now()
   connection.settledAt = connection.endingSince
@@ -61,7 +61,7 @@ export function end(connection: Connection, { ours, startedAt }: Closing): void 
   // Not until now: a process that has stood still meanwhile has not seen what its clients have sent.
   const sinceUse = Math.max(0, startedAt - lastUse(connection))
   const ms = LINGER - sinceUse
-  if (session === undefined) return linger(connection, ms)
+  if (session === undefined) return void linger(connection, ms)
   if (isUnread(connection)) setTimeout(() => void dismissWhenRead(connection), ms)
   else if (ms > 0) setTimeout(() => void dismiss(connection), ms)
   else giveUp(connection)
@@ -120,24 +120,27 @@ export function endOn(connection: Connection, exchange: Exchange): void {
   if (startedAt <= endingSince) connection.settledAt = performance.now()
   if (session !== undefined) return void dismissWhenRead(connection)
   if (exchanges.length > 0) return
-  if (ending === 'by its client') return linger(connection, LINGER)
+  if (ending === 'by its client') return void linger(connection, LINGER)
   if (answer === undefined || saysLast(answer) || isEndless(exchange)) return closeSoon(connection)
-  linger(connection, isReused || isAnswered ? LINGER : MOMENT)
+  void linger(connection, isReused || isAnswered ? LINGER : MOMENT)
 }
 
 /** Closes a connection that was used after `ms`, unless a request has come on it by then. */
-function linger(connection: Connection, ms: number): void {
+async function linger(connection: Connection, ms: number): Promise<void> {
   const { usedAt } = connection
   connection.ending ??= 'by its client'
-  setTimeout(() => {
-    // A process that was busy has not seen yet what has come meanwhile.
-    void afterTurns(connection, usedAt)
-  }, ms)
-}
-
-async function afterTurns(connection: Connection, usedAt: number): Promise<void> {
+  const due = performance.now() + ms
+  await wait(ms)
+  // What has kept this process waiting may have kept its client waiting too.
+  await wait(Math.min(performance.now() - due, LINGER))
+  // A process that was busy has not seen yet what has come meanwhile.
   await turns(TURNS)
   if (connection.exchanges.length === 0 && connection.usedAt === usedAt) closeSoon(connection)
+}
+
+/** Resolves after `ms`: after one at least. */
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(1, ms)))
 }
 
 /**
