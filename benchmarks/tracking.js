@@ -16,6 +16,7 @@ console.log('\nWithout a network, and under load over 16 connections')
 printTable([
   await withoutNetwork(),
   ...(await inOneProcess({ name: 'node:http', app: 'http', target }, bursts)),
+  ...(await inOneProcess({ name: 'node:http, later', app: 'later', target }, bursts)),
   ...(await inOneProcess({ name: 'fastify', app: 'fastify', target }, bursts)),
   ...(await inOneProcess({ name: 'fastify beside itself', app: 'fastify', control: true }, bursts)),
   ...(await inOneProcess({ name: 'node:http beside itself', app: 'http', control: true }, bursts)),

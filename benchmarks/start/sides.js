@@ -24,6 +24,16 @@ export const apps = {
       return () => serve(answer)
     },
   },
+  later: {
+    bare: async () => {
+      const http = await import('node:http')
+      return () => listening(http.createServer((...args) => void answerLater(...args)))
+    },
+    portzero: async () => {
+      const { serve } = await import('portzero')
+      return () => serve(answerLater)
+    },
+  },
   factory: {
     bare: async () => {
       const http = await import('node:http')
@@ -92,6 +102,16 @@ const HOST = '127.0.0.1'
  * @param {import('node:http').ServerResponse} response
  */
 function answer(_request, response) {
+  response.end('ok')
+}
+
+/**
+ * Not before its handler has returned, as most apps do that wait for something.
+ * @param {import('node:http').IncomingMessage} _request
+ * @param {import('node:http').ServerResponse} response
+ */
+async function answerLater(_request, response) {
+  await Promise.resolve()
   response.end('ok')
 }
 
