@@ -330,13 +330,14 @@ export class Connections {
     if (request.httpVersionMajor >= 2) return this.#joinedBy(response)
     const connection = this.#of(request.socket) ?? this.#adopted(request.socket)
     const before = connection?.answer
+    const isSentAhead = before !== undefined && !before.destroyed
     // An app may emit it again.
     if (connection === undefined || before === response) return undefined
+    if (isSentAhead && follows(connection, response)) return undefined
     connection.isReused = before !== undefined
-    connection.sentBefore =
-      before === undefined || before.destroyed
-        ? bytesHandedOver(connection.stream)
-        : this.#overtaken(connection)
+    connection.sentBefore = isSentAhead
+      ? this.#overtaken(connection)
+      : bytesHandedOver(connection.stream)
     connection.answer = response
     connection.method = request.method ?? 'GET'
     connection.path = request.url ?? '/'
@@ -403,9 +404,10 @@ export class Connections {
 
   /** Follows the last request to its end, unless it is answered. */
   #settle(connection: Connection): void {
-    const { answer, exchanges } = connection
+    const { answer } = connection
     if (answer === undefined || answer.destroyed || answer.writableFinished) return
-    if (exchanges.at(-1)?.answer !== answer) this.#follow(connection, begun(connection))
+    // What came behind it may have been an upgrade.
+    if (!follows(connection, answer)) this.#follow(connection, begun(connection))
   }
 
   #follow(connection: Connection, exchange: Exchange): void {
@@ -491,6 +493,11 @@ function begun({
     webSocket: undefined,
     isAnswered: false,
   }
+}
+
+/** True if an answer is followed to its end. */
+function follows({ exchanges }: Connection, answer: ServerResponse): boolean {
+  return exchanges.some((exchange) => exchange.answer === answer)
 }
 
 /** True if an answer that was given at once will be over before its connection is used again. */
