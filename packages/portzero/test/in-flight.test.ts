@@ -6,6 +6,8 @@ import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { certificate } from 'fixture-apps'
 import { serve } from 'portzero'
 import type { InFlight, ServeOptions, Target } from 'portzero'
@@ -227,6 +229,27 @@ test('an answer that is given at once is in flight until it is handed over, and 
   await waiting
   expect(server.inFlight()).toEqual([])
   slow.destroy()
+})
+
+test('a request that is answered is not kept with its connection once somebody has looked', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  let asked: WeakRef<http.IncomingMessage> | undefined
+  await using server = await serve(
+    (request: http.IncomingMessage, response: http.ServerResponse) => {
+      asked = new WeakRef(request)
+      response.end('ok')
+    },
+  )
+  const socket = net.connect(server.port, '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await once(socket, 'data')
+  await vi.waitFor(() => {
+    expect(server.inFlight()).toEqual([])
+    collect()
+    expect(asked?.deref()).toBeUndefined()
+  })
+  socket.destroy()
 })
 
 test('a connection may be any stream', async () => {

@@ -29,12 +29,13 @@ export interface Exchange {
 export interface Connection {
   /**
    * The answer to the last request that came. What there is to know of that is noted here, and it is followed once somebody asks: most are
-   * over by then, and cost no object.
+   * over by then, cost no object, and are forgotten.
    */
   answer: ServerResponse | undefined
   /** Of that request. The app may change what its request says. */
   method: string
   path: string
+  /** `-Infinity` where none came. */
   startedAt: number
   /** Of that request, or of a session: what its socket had sent of all that its client is known to have read. */
   sentBefore: number

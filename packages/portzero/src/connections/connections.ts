@@ -5,7 +5,7 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers'
 import { TURNS, turns } from '../turns.ts'
 import type { InFlight, NodeServer } from '../types.ts'
-import { isAsked, isUnended, whenPushed } from './answer.ts'
+import { isAhead, isAsked, isUnended, whenPushed } from './answer.ts'
 import { end, endExchange, endOn, isAtRest, noteArrival } from './connection-end.ts'
 import type { Closing } from './connection-end.ts'
 import {
@@ -334,7 +334,7 @@ export class Connections {
     // An app may emit it again.
     if (connection === undefined || before === response) return undefined
     if (isSentAhead && follows(connection, response)) return undefined
-    connection.isReused = before !== undefined
+    connection.isReused = connection.startedAt !== -Infinity
     connection.sentBefore = isSentAhead
       ? this.#overtaken(connection)
       : bytesHandedOver(connection.stream)
@@ -402,10 +402,12 @@ export class Connections {
     return exchange
   }
 
-  /** Follows the last request to its end, unless it is answered. */
+  /** Follows the last request to its end, or keeps nothing of it where it is over: with it goes all that the app has put on it. */
   #settle(connection: Connection): void {
     const { answer } = connection
-    if (answer === undefined || answer.destroyed || answer.writableFinished) return
+    if (answer === undefined) return
+    if (answer.destroyed && !isAhead(answer)) connection.answer = undefined
+    if (answer.destroyed || answer.writableFinished) return
     // What came behind it may have been an upgrade.
     if (!follows(connection, answer)) this.#follow(connection, begun(connection))
   }

@@ -24,11 +24,11 @@ own.setTimeout(0)
  * next request. Where Node does not (`keepAliveTimeout: 0`, or no socket), it may have been used just now.
  */
 export function lastUse({
-  answer,
+  startedAt,
   usedAt,
   stream,
-}: Pick<Connection, 'answer' | 'usedAt' | 'stream'>): number {
-  if (answer === undefined) return usedAt
+}: Pick<Connection, 'startedAt' | 'usedAt' | 'stream'>): number {
+  if (startedAt === -Infinity) return usedAt
   const waitsSince = stream.timeout ? timer(stream) : undefined
   return Math.max(usedAt, waitsSince === undefined ? performance.now() : waitsSince + AHEAD)
 }
