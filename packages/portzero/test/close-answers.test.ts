@@ -834,20 +834,6 @@ describe('inFlight()', () => {
     expect(server.inFlight()).toMatchObject([{ path: '/first' }, { path: '/second' }])
   })
 
-  test('has a request once behind which an upgrade came', async () => {
-    const reached = gate()
-    const app = http.createServer(() => {})
-    app.on('upgrade', (_request, socket) => {
-      socket.on('error', () => {})
-      reached.open()
-    })
-    await using server = await serve(app, { grace: 0 })
-    const upgrade = headOf('GET /upgrade HTTP/1.1', 'Connection: Upgrade', 'Upgrade: x')
-    ask(dial(server.port), 'GET /first HTTP/1.1').write(upgrade)
-    await reached.opened
-    expect(server.inFlight()).toMatchObject([{ path: '/first' }, { kind: 'upgrade' }])
-  })
-
   test('tells the method that the client has sent, whatever the app makes of it', async () => {
     const reached = gate()
     await using server = await serve(

@@ -188,6 +188,41 @@ test('counts the bytes of each answer to pipelined requests alone', async () => 
   socket.destroy()
 })
 
+test('counts a request once behind which its connection becomes something else', async () => {
+  const app = http.createServer((_request, _response) => {})
+  app.on('upgrade', (_request, socket: net.Socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+  })
+  await using server = await serve(app, { grace: 0 })
+  const socket = net.connect(server.port, '127.0.0.1').setEncoding('latin1')
+  socket.write('GET /held HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.write('GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+  const [accepted] = (await once(socket, 'data')) as [string]
+  const inFlight = [{ path: '/held' }, { path: '/upgrade', bytesSent: accepted.length }]
+  expect(server.inFlight()).toMatchObject(inFlight)
+  expect(server.inFlight()).toMatchObject(inFlight)
+  socket.destroy()
+})
+
+test('counts the bytes of an answer alone that is given in a tunnel', async () => {
+  const app = http.createServer((_request, response) => void response.write('begun'))
+  app.on('connect', (_request, socket: net.Socket) => {
+    socket.write('HTTP/1.1 200 OK\r\n\r\n')
+    app.emit('connection', socket)
+  })
+  await using server = await serve(app)
+  const socket = net.connect(server.port, '127.0.0.1').setEncoding('latin1')
+  socket.write('CONNECT other:80 HTTP/1.1\r\nHost: other:80\r\n\r\n')
+  const [opened] = (await once(socket, 'data')) as [string]
+  socket.write('GET /held HTTP/1.1\r\nHost: other\r\n\r\n')
+  const [begun] = (await once(socket, 'data')) as [string]
+  expect(server.inFlight()).toMatchObject([
+    { method: 'CONNECT', bytesSent: opened.length + begun.length },
+    { path: '/held', bytesSent: begun.length },
+  ])
+  socket.destroy()
+})
+
 test('counts pipelined requests, and forgets them all when their client aborts', async () => {
   const three = gate()
   let seen = 0

@@ -507,17 +507,24 @@ function isQuick({ exchanges }: Connection, answer: ServerResponse): boolean {
   return answer.writableEnded && exchanges.length === 0 && answer.writableLength < SMALL
 }
 
+/** Those whose answers go out one after another. What the connection became instead waits for none, and none for it. */
+function inLine({ exchanges }: Connection): Exchange[] {
+  return exchanges.filter(({ answer }) => answer !== undefined)
+}
+
 /** What was sent of an answer. The answers to requests that are sent ahead wait in line. */
-function sentOf({ stream, session, exchanges }: Connection, exchange: Exchange): number {
-  if (session === undefined && exchanges.indexOf(exchange) > 0) return 0
+function sentOf(connection: Connection, exchange: Exchange): number {
+  const { stream, session } = connection
+  if (session === undefined && inLine(connection).indexOf(exchange) > 0) return 0
   return bytesSent(stream) - exchange.sentBefore
 }
 
 /** An answer is sent: the one that is next in line begins. */
 function passOn(connection: Connection, exchange: Exchange): void {
-  const { exchanges, answer, stream } = connection
+  const { answer, stream } = connection
+  const line = inLine(connection)
   const last = answer === exchange.answer ? undefined : connection
-  const next = exchanges[exchanges.indexOf(exchange) + 1] ?? last
+  const next = line[line.indexOf(exchange) + 1] ?? last
   if (next !== undefined) next.sentBefore = bytesSent(stream)
 }
 
