@@ -125,6 +125,33 @@ test('a client that asks on is answered behind an answer that had begun before c
   expect(await closing).toMatchObject(graceful)
 })
 
+test('a client that sends a request together with its body is told of the end', async () => {
+  const [begun, release] = [gate(), gate()]
+  const server = await serve(
+    async (request: http.IncomingMessage, response: http.ServerResponse) => {
+      if (request.method === 'POST') return void response.end(await text(request))
+      response.write('the ')
+      begun.open()
+      await release.opened
+      response.end('first')
+    },
+    { grace: GRACE },
+  )
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => agent.destroy())
+  const first = get(server.url, agent)
+  const next = http.request(server.url, { agent, method: 'POST' }).end('its body')
+  await begun.opened
+  const closing = server.close()
+  while (await answers(server.port));
+
+  release.open()
+  expect(await first).toBe('the first')
+  const [{ headers }] = (await once(next, 'response')) as [http.IncomingMessage]
+  expect(headers.connection).toBe('close')
+  expect(await closing).toMatchObject(graceful)
+})
+
 test.each<[string, (response: http.ServerResponse) => unknown]>([
   ['before its head', (response) => response.setHeader('Connection', 'keep-alive')],
   ['by removing the header', (response) => response.removeHeader('Connection')],

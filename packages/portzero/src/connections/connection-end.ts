@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
@@ -68,16 +69,17 @@ export function end(connection: Connection, { ours, startedAt }: Closing): void 
 }
 
 /** Takes note of a request that comes while closing. */
-export function noteArrival(connection: Connection): void {
-  connection.isPipelined ||= comesWithMore(connection.stream)
+export function noteArrival(connection: Connection, request: IncomingMessage): void {
+  connection.isPipelined ||= comesWithMore(connection.stream, request)
 }
 
-/** True if Node has read more than the one head of a request that it is just telling of. */
-function comesWithMore(stream: Socket): boolean {
+/** True if Node has read more than the one request that it is just telling of. How long a body in chunks is, only reading it would tell. */
+function comesWithMore(stream: Socket, { headers }: IncomingMessage): boolean {
   const { parser } = stream as Socket & { parser?: { getCurrentBuffer?(): Buffer } }
   const read = parser?.getCurrentBuffer?.() ?? Buffer.alloc(0)
   const at = read.indexOf(HEAD_END)
-  return at !== -1 && at + HEAD_END.length < read.length
+  const body = Number(headers['content-length'] ?? 0)
+  return at !== -1 && at + HEAD_END.length + body < read.length
 }
 
 /** Has an exchange end soon, on a connection whose closing has begun. */

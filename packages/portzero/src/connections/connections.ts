@@ -344,7 +344,7 @@ export class Connections {
     connection.startedAt = performance.now()
     connection.test = this.test
     if (this.#closing !== undefined) {
-      noteArrival(connection)
+      noteArrival(connection, request)
       this.#end(connection, this.#closing)
     }
     // Whoever is told may look at what is in flight, which this is then part of.
