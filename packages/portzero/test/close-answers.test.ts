@@ -101,18 +101,28 @@ describe('the head of an answer that is given while closing', () => {
   })
 })
 
-test('a client that asks on is answered behind an answer that had begun before closing', async () => {
+type Listener<Result> = (request: http.IncomingMessage, response: http.ServerResponse) => Result
+
+/** An app that begins its first answer, and ends it when `release` is opened. What is asked at `/next` is answered by `next`. */
+function beginning(next: Listener<unknown>): {
+  app: Listener<Promise<void>>
+  begun: ReturnType<typeof gate>
+  release: ReturnType<typeof gate>
+} {
   const [begun, release] = [gate(), gate()]
-  const server = await serve(
-    async ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
-      if (url === '/next') return void response.end('the next')
-      response.write('the ')
-      begun.open()
-      await release.opened
-      response.end('first')
-    },
-    { grace: GRACE },
-  )
+  const app: Listener<Promise<void>> = async (request, response) => {
+    if (request.url === '/next') return void (await next(request, response))
+    response.write('the ')
+    begun.open()
+    await release.opened
+    response.end('first')
+  }
+  return { app, begun, release }
+}
+
+test('a client that asks on is answered behind an answer that had begun before closing', async () => {
+  const { app, begun, release } = beginning((_request, response) => response.end('the next'))
+  const server = await serve(app, { grace: GRACE })
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
   onTestFinished(() => agent.destroy())
   const both = Promise.all([get(server.url, agent), get(`${server.url}/next`, agent)])
@@ -126,21 +136,14 @@ test('a client that asks on is answered behind an answer that had begun before c
 })
 
 test('a client that sends a request together with its body is told of the end', async () => {
-  const [begun, release] = [gate(), gate()]
-  const server = await serve(
-    async (request: http.IncomingMessage, response: http.ServerResponse) => {
-      if (request.method === 'POST') return void response.end(await text(request))
-      response.write('the ')
-      begun.open()
-      await release.opened
-      response.end('first')
-    },
-    { grace: GRACE },
+  const { app, begun, release } = beginning(async (request, response) =>
+    response.end(await text(request)),
   )
+  const server = await serve(app, { grace: GRACE })
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
   onTestFinished(() => agent.destroy())
   const first = get(server.url, agent)
-  const next = http.request(server.url, { agent, method: 'POST' }).end('its body')
+  const next = http.request(`${server.url}/next`, { agent, method: 'POST' }).end('its body')
   await begun.opened
   const closing = server.close()
   while (await answers(server.port));

@@ -3,6 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
+import { setTimeout as delay } from 'node:timers/promises'
 import { TURNS, turns } from '../turns.ts'
 import { onHead, saysLast } from './answer-head.ts'
 import { endEventStream, isAhead } from './answer.ts'
@@ -131,18 +132,14 @@ export function endOn(connection: Connection, exchange: Exchange): void {
 async function linger(connection: Connection, ms: number): Promise<void> {
   const { usedAt } = connection
   connection.ending ??= 'by its client'
-  const due = performance.now() + ms
-  await wait(ms)
+  const due = performance.now() + Math.max(0, ms)
+  await delay(Math.max(0, ms))
   // What has kept this process waiting may have kept its client waiting too.
-  await wait(Math.min(performance.now() - due, LINGER))
+  const late = Math.max(0, performance.now() - due)
+  await delay(Math.min(late, LINGER))
   // A process that was busy has not seen yet what has come meanwhile.
   await turns(TURNS)
   if (connection.exchanges.length === 0 && connection.usedAt === usedAt) closeSoon(connection)
-}
-
-/** Resolves after `ms`: after one at least. */
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(1, ms)))
 }
 
 /**
