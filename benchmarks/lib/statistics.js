@@ -19,6 +19,7 @@ export function quantile(values, part = 0.5) {
  * @property {number} portzero median
  * @property {number} ratio median of the ratios of the pairs
  * @property {[number, number]} middle what the middle half of these ratios lies between
+ * @property {[number, number]} range what their median lies between in the long run, with a certainty of 95 %
  * @property {number} pairs
  */
 
@@ -35,6 +36,17 @@ export function compare(bare, portzero) {
     portzero: quantile(portzero),
     ratio: quantile(ratios),
     middle: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
+    range: rangeOfMedian(ratios),
     pairs: ratios.length,
   }
+}
+
+/**
+ * How many of the values lie below the true median is binomial: its standard deviation is half the root of their number.
+ * @param {readonly number[]} values
+ * @returns {[number, number]}
+ */
+function rangeOfMedian(values) {
+  const part = Math.min(0.5, 0.98 / Math.sqrt(values.length))
+  return [quantile(values, 0.5 - part), quantile(values, 0.5 + part)]
 }

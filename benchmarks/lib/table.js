@@ -11,7 +11,7 @@ import os from 'node:os'
  * @property {{ most?: number, least?: number }} [target] of the ratio; left out where the row only informs
  */
 
-const HEAD = ['', 'bare', 'portzero', 'ratio', 'middle half', 'pairs', 'target', '']
+const HEAD = ['', 'bare', 'portzero', 'ratio', 'middle half', '95 %', 'pairs', 'target', '']
 
 /** @param {readonly Row[]} rows */
 export function printTable(rows) {
@@ -35,24 +35,33 @@ export function machine() {
 
 /** @param {Row} row */
 function cells({ name, measured, show, target = {} }) {
-  const { bare, portzero, ratio, middle, pairs } = measured
+  const { bare, portzero, ratio, middle, range, pairs } = measured
   return [
     name,
     show(bare),
     show(portzero),
     ratio.toFixed(2),
-    middle.map((value) => value.toFixed(2)).join('–'),
+    fromTo(middle),
+    fromTo(range),
     String(pairs),
-    ...verdict(ratio, target),
+    ...verdict(measured, target),
   ]
 }
 
+/** @param {readonly [number, number]} range */
+function fromTo(range) {
+  return range.map((value) => value.toFixed(2)).join('–')
+}
+
 /**
- * @param {number} ratio
+ * With a question mark where more measuring could bring the ratio to the other side of the target.
+ * @param {Comparison} measured
  * @param {NonNullable<Row['target']>} target
  */
-function verdict(ratio, { most = Infinity, least = -Infinity }) {
+function verdict({ ratio, range }, { most = Infinity, least = -Infinity }) {
   const target = most < Infinity ? `≤ ${most}` : least > -Infinity ? `≥ ${least}` : '–'
   if (target === '–') return [target, '']
-  return [target, ratio <= most && ratio >= least ? 'met' : 'MISSED']
+  const isMet = (/** @type {number} */ value) => value <= most && value >= least
+  const doubt = range.every((value) => isMet(value) === isMet(ratio)) ? '' : '?'
+  return [target, `${isMet(ratio) ? 'met' : 'MISSED'}${doubt}`]
 }

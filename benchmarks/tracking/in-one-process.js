@@ -2,8 +2,12 @@
 // Under load, with the servers of both sides in one process: they have the same memory, and the same code of Node's. Of two processes, V8
 // lets the young generation of one grow at another time than that of the other, by what they have loaded besides; which of them gains by
 // that is chance, and more than tracking costs.
+import { inRandomOrder } from '../lib/order.js'
 import { measurePairs } from '../lib/pairs.js'
 import { open, rowsOf, underLoad } from '../start/under-load.js'
+
+/** @typedef {import('../lib/pairs.js').Side} Side */
+/** @typedef {Pick<Awaited<ReturnType<typeof open>>, 'child'> & { portOf: Record<Side, number> }} Opened */
 
 /**
  * @param {import('../start/kinds.js').Subject} subject
@@ -12,11 +16,11 @@ import { open, rowsOf, underLoad } from '../start/under-load.js'
  */
 export async function inOneProcess(subject, how) {
   const { app, control = false } = subject
-  /** @type {ReturnType<typeof open> | undefined} */
+  /** @type {Promise<Opened> | undefined} */
   let opened
   const pairs = await measurePairs(how, async (side) => {
-    const { child, ports } = await (opened ??= open(app, ['bare', control ? 'bare' : 'portzero']))
-    const measure = await underLoad(child, ports[side === 'bare' ? 0 : 1] ?? 0, how.burst)
+    const { child, portOf } = await (opened ??= openBoth(app, control))
+    const measure = await underLoad(child, portOf[side], how.burst)
     const end = () => {
       opened = undefined
       child.end()
@@ -24,4 +28,20 @@ export async function inOneProcess(subject, how) {
     return { measure, end }
   })
   return rowsOf(subject, pairs)
+}
+
+/**
+ * Which side is started first is chance: the second has the process as the first has left it.
+ * @param {import('../start/sides.js').App} app
+ * @param {boolean} control
+ * @returns {Promise<Opened>}
+ */
+async function openBoth(app, control) {
+  const sides = inRandomOrder(/** @type {Side[]} */ (['bare', 'portzero']))
+  const { child, ports } = await open(app, control ? ['bare', 'bare'] : sides)
+  const portOf = {
+    bare: ports[sides.indexOf('bare')] ?? 0,
+    portzero: ports[sides.indexOf('portzero')] ?? 0,
+  }
+  return { child, portOf }
 }
