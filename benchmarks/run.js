@@ -7,6 +7,7 @@ const benchmarks = {
   close: 'closing in every situation that keeps a server open, beside what Node and npm have',
   command: 'a command round a server: portzero run beside doing so by hand, and what npm has',
   tracking: 'what it costs under load to know what is in flight',
+  instructions: 'the same in instructions, which nothing disturbs',
   isolation:
     'starting in a thread, in a process, as a program and by uvicorn, beside doing so by hand',
   scopes:
@@ -23,6 +24,6 @@ if (name !== undefined && Object.hasOwn(benchmarks, name)) {
   if (name !== undefined) console.error(`There is no benchmark '${name}'.`)
   console.log('npm run bench -- <name>, where the name is one of')
   for (const [known, what] of Object.entries(benchmarks))
-    console.log(`  ${known.padEnd(10)} ${what}`)
+    console.log(`  ${known.padEnd(12)} ${what}`)
   if (name !== undefined) process.exitCode = 1
 }
