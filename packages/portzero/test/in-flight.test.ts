@@ -266,7 +266,7 @@ test('an answer that is given at once is in flight until it is handed over, and 
   slow.destroy()
 })
 
-test('a request that is answered is not kept with its connection once somebody has looked', async () => {
+test('a request that is answered is not kept with its connection', async () => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   let asked: WeakRef<http.IncomingMessage> | undefined
@@ -280,10 +280,43 @@ test('a request that is answered is not kept with its connection once somebody h
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   await once(socket, 'data')
   await vi.waitFor(() => {
-    expect(server.inFlight()).toEqual([])
     collect()
     expect(asked?.deref()).toBeUndefined()
   })
+  socket.destroy()
+})
+
+test('what the app answers an upgrade by is no request, on a connection that had one', async () => {
+  const httpServer = http.createServer((_request, response) => void response.end('ok'))
+  httpServer.on('upgrade', (request, socket: net.Socket) => {
+    new http.ServerResponse(request).assignSocket(socket)
+    socket.once('end', () => socket.destroy()).resume()
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n',
+    )
+  })
+  await using server = await serve(httpServer)
+  const socket = net.connect(server.port, '127.0.0.1')
+  socket.write('GET /before HTTP/1.1\r\nHost: x\r\n\r\n')
+  await once(socket, 'data')
+  socket.write('GET /other HTTP/1.1\r\nHost: x\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n')
+  await once(socket, 'data')
+  expect(server.inFlight()).toMatchObject([{ kind: 'upgrade', path: '/other' }])
+  socket.destroy()
+})
+
+test('a request is over whose socket the app has taken to answer by itself', async () => {
+  await using server = await serve(
+    (request: http.IncomingMessage, response: http.ServerResponse) => {
+      response.detachSocket(request.socket)
+      request.socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    },
+  )
+  const socket = net.connect(server.port, '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await once(socket, 'data')
+  expect(server.inFlight()).toEqual([])
+  expect(await server.close()).toMatchObject({ outcome: 'graceful' })
   socket.destroy()
 })
 

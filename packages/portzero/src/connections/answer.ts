@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import type { Writable } from 'node:stream'
 import { headOf } from './answer-head.ts'
@@ -63,11 +63,15 @@ function leaveUnfinished(answer: ServerResponse | Http2ServerResponse): void {
 
 /** True of an answer to a request of which a part is still to come. Of one that waits to be told to go on, nothing comes. */
 export function isAhead(answer: Answer): answer is ServerResponse {
-  if (!('req' in answer) || answer.req.complete) return false
-  const { expect, 'transfer-encoding': coding, 'content-length': length = 0 } = answer.req.headers
+  if (!('req' in answer)) return false
   const { _sent100: goesOn } = answer as ServerResponse & { _sent100: boolean }
-  if (expect !== undefined && !goesOn) return false
-  return coding !== undefined || Number(length) > 0
+  return (answer.req.headers.expect === undefined || goesOn) && isComing(answer.req)
+}
+
+/** True of a request of which a part is still to come. */
+export function isComing({ complete, headers }: IncomingMessage): boolean {
+  const { 'transfer-encoding': coding, 'content-length': length = 0 } = headers
+  return !complete && (coding !== undefined || Number(length) > 0)
 }
 
 /** True of a stream of HTTP/2 on which a part of the request is still to come. */

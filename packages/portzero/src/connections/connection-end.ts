@@ -7,7 +7,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { TURNS, turns } from '../turns.ts'
 import { onHead, saysLast } from './answer-head.ts'
 import { endEventStream, isAhead } from './answer.ts'
-import { bytesSent, isEndless, isSocket, isUnread } from './connection.ts'
+import {
+  answerOn,
+  bytesSent,
+  isEndless,
+  isSocket,
+  isUnread,
+  isUpgrade,
+  requestOn,
+} from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { lastUse } from './last-use.ts'
 
@@ -39,9 +47,9 @@ export interface Closing {
 
 /** True if a connection has not been in use for so long that nothing is on its way. */
 export function isAtRest(connection: Connection, { ours, startedAt }: Closing): boolean {
-  const { socket, session, exchanges, answer } = connection
+  const { socket, session, exchanges } = connection
   if (session !== undefined || exchanges.length > 0) return false
-  if (answer !== undefined && (!answer.destroyed || isAhead(answer))) return false
+  if (answerOn(connection) !== undefined || requestOn(connection) !== undefined) return false
   return startedAt - lastUse(connection) >= LINGER && !ours(socket)
 }
 
@@ -124,7 +132,8 @@ export function endOn(connection: Connection, exchange: Exchange): void {
   if (session !== undefined) return void dismissWhenRead(connection)
   if (exchanges.length > 0) return
   if (ending === 'by its client') return void linger(connection, LINGER)
-  if (answer === undefined || saysLast(answer) || isEndless(exchange)) return closeSoon(connection)
+  if (isUpgrade(exchange) || isEndless(exchange)) return closeSoon(connection)
+  if (answer !== undefined && saysLast(answer)) return closeSoon(connection)
   void linger(connection, isReused || isAnswered ? LINGER : MOMENT)
 }
 

@@ -1,7 +1,7 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
-import { isAhead, isEventStream } from './answer.ts'
+import { isAhead, isComing, isEventStream } from './answer.ts'
 import type { Answer } from './answer.ts'
 import type { ServedWebSocket } from './web-socket.ts'
 
@@ -12,7 +12,7 @@ export interface Exchange {
   readonly startedAt: number
   /** What the stream had sent before. */
   sentBefore: number
-  /** None where the connection became something else. */
+  /** None where the connection became something else, or where it is given, and a part of the request still to come. */
   readonly answer: Answer | undefined
   /** What the app answers a stream of HTTP/2 by, where it does not do that itself. */
   response: Http2ServerResponse | undefined
@@ -20,7 +20,7 @@ export interface Exchange {
   isEndless: boolean | undefined
   /** The WebSocket that it became, once the app has accepted it. */
   webSocket: ServedWebSocket | undefined
-  /** True of a stream of HTTP/2 that is answered while a part of its request is still to come. */
+  /** True if it is answered while a part of its request is still to come. */
   isAnswered: boolean
   readonly test: string | undefined
 }
@@ -28,11 +28,9 @@ export interface Exchange {
 /** A connection of a client, and what is in flight on it. */
 export interface Connection {
   /**
-   * The answer to the last request that came. What there is to know of that is noted here, and it is followed once somebody asks: most are
-   * over by then, cost no object, and are forgotten.
+   * Of the last request that came, unless that waits in line. All that there is to know of it is noted here, and it is followed once somebody
+   * asks: most are over by then, and have cost no object. The app may change what its request says.
    */
-  answer: ServerResponse | undefined
-  /** Of that request. The app may change what its request says. */
   method: string
   path: string
   /** `-Infinity` where none came. */
@@ -42,6 +40,8 @@ export interface Connection {
   test: string | undefined
   /** True if that is not the first. */
   isReused: boolean
+  /** True if it is followed to its end, or there was none since the connection became something else. */
+  isFollowed: boolean
   readonly socket: Socket
   /** What speaks HTTP: the socket itself, or what decrypts it. */
   stream: Socket
@@ -77,6 +77,11 @@ export function isEndless(exchange: Exchange): boolean {
   return exchange.isEndless === true
 }
 
+/** True of what a connection became instead. */
+export function isUpgrade({ answer, isAnswered }: Exchange): boolean {
+  return answer === undefined && !isAnswered
+}
+
 /** So many bytes the system of a client takes while the client does not read: what Linux begins with, and others exceed. */
 const TAKEN = 65_536
 
@@ -93,8 +98,24 @@ export function isUnread({ socket, session, sentBefore }: Connection): boolean {
   return session !== undefined && bytesSent(socket) - sentBefore > TAKEN
 }
 
+/** What is being answered on a connection, as Node keeps it until it is handed over. Others wait in line behind it. */
+export function answerOn({ stream }: Connection): ServerResponse | undefined {
+  const { _httpMessage: answer } = stream as Socket & { _httpMessage?: ServerResponse | null }
+  return answer ?? undefined
+}
+
+/** The request of which a part is still to come on a connection, as Node keeps it until it has been read: it may be answered. */
+export function requestOn({ stream }: Connection): IncomingMessage | undefined {
+  const { parser } = stream as Socket & { parser?: { incoming?: IncomingMessage | null } | null }
+  const request = parser?.incoming
+  return request && !stream.destroyed && isComing(request) ? request : undefined
+}
+
 /** True if a client that has its answer may be sending the rest of its request: what comes on a connection that has ended is reset. */
-export function isStillSent({ stream }: Connection, answer: Answer | undefined): boolean {
+export function isStillSent(
+  { stream }: Connection,
+  answer: Answer | undefined,
+): answer is ServerResponse {
   return answer !== undefined && !stream.destroyed && isAhead(answer)
 }
 

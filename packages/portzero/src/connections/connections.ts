@@ -5,10 +5,12 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers'
 import { TURNS, turns } from '../turns.ts'
 import type { InFlight, NodeServer } from '../types.ts'
-import { isAhead, isAsked, isUnended, whenPushed } from './answer.ts'
+import { isAsked, isUnended, whenPushed } from './answer.ts'
+import type { Answer } from './answer.ts'
 import { end, endExchange, endOn, isAtRest, noteArrival } from './connection-end.ts'
 import type { Closing } from './connection-end.ts'
 import {
+  answerOn,
   bytesHandedOver,
   bytesSent,
   exchangesOf,
@@ -16,6 +18,8 @@ import {
   isEnding,
   isSocket,
   isStillSent,
+  isUpgrade,
+  requestOn,
   reset,
 } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
@@ -256,13 +260,13 @@ export class Connections {
   #connected(stream: Socket): Connection {
     const socket = encryptedBy(stream)
     const connection: Connection = {
-      answer: undefined,
       method: '',
       path: '',
       startedAt: -Infinity,
       sentBefore: 0,
       test: undefined,
       isReused: false,
+      isFollowed: true,
       socket,
       stream,
       session: undefined,
@@ -285,7 +289,6 @@ export class Connections {
     // Not once(): what removes it again costs more than it saves, as each closes once.
     socket.on('close', () => {
       connection.exchanges.length = 0
-      connection.answer = undefined
       this.#connections.delete(connection)
       this.#ended()
       if (this.#connections.size === 0) this.#onEmpty()
@@ -329,20 +332,21 @@ export class Connections {
   #requested(request: IncomingMessage, response: ServerResponse): Connection | undefined {
     if (request.httpVersionMajor >= 2) return this.#joinedBy(response)
     const connection = this.#of(request.socket) ?? this.#adopted(request.socket)
-    const before = connection?.answer
-    const isSentAhead = before !== undefined && !before.destroyed
+    if (connection === undefined) return undefined
     // An app may emit it again.
-    if (connection === undefined || before === response) return undefined
-    if (isSentAhead && follows(connection, response)) return undefined
+    if (connection.isFollowed && follows(connection, response)) return undefined
+    const isNext = answerOn(connection) === response
+    if (!isNext) this.#overtaken(connection)
+    connection.isFollowed = !isNext
     connection.isReused = connection.startedAt !== -Infinity
-    connection.sentBefore = isSentAhead
-      ? this.#overtaken(connection)
-      : bytesHandedOver(connection.stream)
-    connection.answer = response
+    connection.sentBefore = isNext
+      ? bytesHandedOver(connection.stream)
+      : bytesSent(connection.stream)
     connection.method = request.method ?? 'GET'
     connection.path = request.url ?? '/'
     connection.startedAt = performance.now()
     connection.test = this.test
+    if (!isNext) this.#follow(connection, begun(connection, response))
     if (this.#closing !== undefined) {
       noteArrival(connection, request)
       this.#end(connection, this.#closing)
@@ -353,10 +357,9 @@ export class Connections {
   }
 
   /** A request comes while the answer to the one before is on its way. */
-  #overtaken(connection: Connection): number {
+  #overtaken(connection: Connection): void {
     this.#settle(connection)
     if (connection.exchanges.length > 0) connection.isPipelined = true
-    return bytesSent(connection.stream)
   }
 
   /** HTTP/2 has announced the same request as a stream. */
@@ -390,26 +393,22 @@ export class Connections {
     const connection = this.#of(part)
     if (connection === undefined) return undefined
     this.#settle(connection)
-    const exchange = begun({
-      answer: undefined,
-      ...what,
-      startedAt: performance.now(),
-      sentBefore: bytesSent(connection.stream),
-      test: this.test,
-    })
+    connection.isFollowed = true
+    const { method, path, answer } = what
+    const [startedAt, sentBefore] = [performance.now(), bytesSent(connection.stream)]
+    const exchange = begun({ method, path, startedAt, sentBefore, test: this.test }, answer)
     this.#follow(connection, exchange)
     this.#onChange?.()
     return exchange
   }
 
-  /** Follows the last request to its end, or keeps nothing of it where it is over: with it goes all that the app has put on it. */
+  /** Follows the last request to its end, unless it is over. */
   #settle(connection: Connection): void {
-    const { answer } = connection
-    if (answer === undefined) return
-    if (answer.destroyed && !isAhead(answer)) connection.answer = undefined
+    const answer = answerOn(connection)
+    if (connection.isFollowed || answer === undefined || connection.stream.destroyed) return
     if (answer.destroyed || answer.writableFinished) return
-    // What came behind it may have been an upgrade.
-    if (!follows(connection, answer)) this.#follow(connection, begun(connection))
+    connection.isFollowed = true
+    this.#follow(connection, begun(connection, answer))
   }
 
   #follow(connection: Connection, exchange: Exchange): void {
@@ -441,7 +440,7 @@ export class Connections {
     const index = exchanges.indexOf(exchange)
     if (index === -1) return
     if (connection.ending !== undefined && isStillSent(connection, exchange.answer))
-      return this.#whenSent(connection, exchange)
+      return this.#whenSent(connection, exchange, exchange.answer.req)
     exchanges.splice(index, 1)
     if (session !== undefined) connection.last = exchange
     connection.usedAt = performance.now()
@@ -450,19 +449,21 @@ export class Connections {
   }
 
   /** Reads the rest of a request that is answered, as whoever has answered may not: an exchange is not over before. */
-  #whenSent(connection: Connection, exchange: Exchange): void {
-    const { req } = exchange.answer as ServerResponse
-    req.once('close', () => this.#over(connection, exchange)).resume()
+  #whenSent(connection: Connection, exchange: Exchange, request: IncomingMessage): void {
+    request.once('close', () => this.#over(connection, exchange)).resume()
   }
 
   #end(connection: Connection, closing: Closing): void {
     this.#settle(connection)
-    const { exchanges, answer, ending } = connection
+    const { exchanges, ending } = connection
     if (ending !== undefined) return
-    if (exchanges.length === 0 && isStillSent(connection, answer)) {
+    const request = requestOn(connection)
+    if (exchanges.length === 0 && request !== undefined) {
       const exchange = begun(connection)
+      exchange.isAnswered = true
+      connection.isAnswered = true
       exchanges.push(exchange)
-      this.#whenSent(connection, exchange)
+      this.#whenSent(connection, exchange, request)
     }
     end(connection, closing)
   }
@@ -475,14 +476,16 @@ export class Connections {
 }
 
 /** An exchange of which nothing but its beginning is known. Field by field, as that is faster: many requests have one. */
-function begun({
-  method,
-  path,
-  startedAt,
-  sentBefore,
-  test,
-  answer,
-}: Omit<Exchange, 'response' | 'isEndless' | 'webSocket' | 'isAnswered'>): Exchange {
+function begun(
+  {
+    method,
+    path,
+    startedAt,
+    sentBefore,
+    test,
+  }: Pick<Exchange, 'method' | 'path' | 'startedAt' | 'sentBefore' | 'test'>,
+  answer?: Answer,
+): Exchange {
   return {
     method,
     path,
@@ -521,17 +524,14 @@ function sentOf(connection: Connection, exchange: Exchange): number {
 
 /** An answer is sent: the one that is next in line begins. */
 function passOn(connection: Connection, exchange: Exchange): void {
-  const { answer, stream } = connection
   const line = inLine(connection)
-  const last = answer === exchange.answer ? undefined : connection
-  const next = line[line.indexOf(exchange) + 1] ?? last
-  if (next !== undefined) next.sentBefore = bytesSent(stream)
+  const next = line[line.indexOf(exchange) + 1]
+  if (next !== undefined) next.sentBefore = bytesSent(connection.stream)
 }
 
 function cut(connection: Connection): void {
   const { socket, stream, session, exchanges } = connection
   const unanswered = exchanges.splice(0)
-  connection.answer = undefined
   connection.last = undefined
   if (session !== undefined) {
     // Node tells each of its streams of the error, which would end a process that does not listen.
@@ -553,8 +553,7 @@ async function cutSession(session: Http2Session, stream: Socket): Promise<void> 
 }
 
 function kindOf(exchange: Exchange): InFlight['kind'] {
-  const { answer, method } = exchange
-  if (answer === undefined || method === 'CONNECT') return 'upgrade'
+  if (isUpgrade(exchange) || exchange.method === 'CONNECT') return 'upgrade'
   return isEndless(exchange) ? 'stream' : 'request'
 }
 
