@@ -37,6 +37,13 @@ test('files that are isolated do not share', async () => {
   expect(run.servers).toHaveLength(4)
 })
 
+test('nothing of a server is left open for Vitest to find', async () => {
+  const run = await runVitest('vitest-shared', { args: ['--isolate', '--detect-async-leaks'] })
+
+  expect(run).toMatchObject({ exitCode: 0, passed: 4, failed: 0 })
+  expect(run.output).not.toContain('leak')
+})
+
 test('nothing starts for tests that need no server', async () => {
   const run = await runVitest('vitest-unused')
 

@@ -23,5 +23,5 @@ export { turns } from './turns.ts'
 export async function deathOf(server: LiveServer): Promise<PortzeroError> {
   await server.exited
   const error = server instanceof Live ? server.died : undefined
-  return error ?? never
+  return error ?? never()
 }

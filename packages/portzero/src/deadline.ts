@@ -8,8 +8,13 @@ export const now: () => number = Date.now
 /** The longest delay that a timer of Node's keeps, in ms: a longer one would fire at once. */
 export const LONGEST: number = 2 ** 31 - 1
 
-/** What does not come. */
-export const never: Promise<never> = new Promise(() => {})
+/**
+ * What does not come. Made where it is waited for: one of this module's own would keep all that ever waited for it, and Vitest's search for
+ * leaks would name it in every test file.
+ */
+export function never(): Promise<never> {
+  return new Promise(() => {})
+}
 
 /** Resolves to true if `work` settles within `ms`, to false if not. Never rejects: the outcome is read from `work` itself. */
 export function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {

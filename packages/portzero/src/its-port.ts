@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { never, settlesWithin } from './deadline.ts'
+import { setTimeout as delay } from 'node:timers/promises'
 import { PortzeroError } from './errors.ts'
 
 /** How long a port that was taken in a restart is waited for, in ms. */
@@ -20,7 +20,7 @@ export async function onItsPort<T>(begin: () => Promise<T>, givenUp: AbortSignal
     } catch (error) {
       const isTaken = error instanceof PortzeroError && error.code === 'PORT_IN_USE'
       if (!isTaken || givenUp.aborted || performance.now() > deadline) throw error
-      await settlesWithin(never, AGAIN)
+      await delay(AGAIN)
     }
   }
 }

@@ -147,7 +147,7 @@ function deathIn(servers: Servers): Promise<Error> {
   return Promise.race(
     servers.map(async ({ name, server }) => {
       await server.exited
-      if (server.died === undefined) return never
+      if (server.died === undefined) return never()
       const { code, message } = server.died
       return new PortzeroError(code, servers.length === 1 ? message : `${name}: ${message}`)
     }),

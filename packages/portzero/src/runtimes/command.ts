@@ -257,7 +257,7 @@ async function listensOn(
   taken: Taken,
 ): Promise<void> {
   while (owned.exit === undefined && !(await accepts(port, host))) await delay(AGAIN)
-  if (owned.exit !== undefined) return never
+  if (owned.exit !== undefined) return never()
   const pids = await pidsListeningOn(port, owned.pids())
   if (pids?.length === 0) throw taken
 }

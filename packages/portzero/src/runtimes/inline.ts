@@ -27,7 +27,6 @@ export class InlineLife implements Life {
   readonly isGoverned = true
   readonly threadId = undefined
   readonly output: readonly string[] = []
-  readonly exited: Promise<Exit> = never
   readonly died = undefined
   readonly #settings: Settings
   readonly #runtime: HostedApp
@@ -36,6 +35,8 @@ export class InlineLife implements Life {
   #client: Client = new Client(this)
   /** Made when a factory asks for its signal. */
   #abort: AbortController | undefined
+  /** Made when somebody asks for it. */
+  #exited: Promise<Exit> | undefined
   readonly #hooks: Hook[] = []
   #ending = false
 
@@ -97,6 +98,11 @@ export class InlineLife implements Life {
     const { server, bringsServer } = this.#runtime
     const bringsCertificate = bringsServer && server !== undefined && isSecure(server)
     return bringsCertificate ? undefined : this.#settings.certificate?.ca
+  }
+
+  /** It ends with this process. */
+  get exited(): Promise<Exit> {
+    return (this.#exited ??= never())
   }
 
   get client(): Client {
