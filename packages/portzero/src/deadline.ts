@@ -16,16 +16,27 @@ export function never(): Promise<never> {
   return new Promise(() => {})
 }
 
+/**
+ * What is given at most where the process stood still as the time ended, in ms. What it waits for, a thread of its own or a client, may
+ * have been kept waiting too, or have to hear from it before it goes on.
+ */
+const STOOD_STILL = 25
+
 /** Resolves to true if `work` settles within `ms`, to false if not. Never rejects: the outcome is read from `work` itself. */
 export function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const due = performance.now() + ms
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined
+    const expire = (): void => {
+      const late = Math.max(0, performance.now() - due)
+      timer = setTimeout(() => setImmediate(resolve, false), Math.min(late, STOOD_STILL))
+    }
     // What settles at once, as most does, needs no timer.
     const start = setImmediate(() => {
       // A timer drops fractions, and counts from the beginning of its turn: it may fire up to one millisecond early.
       // A process that was too busy to look finds both at once: what is done by then counts as done in time.
       const delay = Math.min(Math.max(0, Math.ceil(ms)) + 1, LONGEST)
-      timer = setTimeout(() => setImmediate(resolve, false), delay)
+      timer = setTimeout(expire, delay)
     })
     const settled = (): void => {
       clearImmediate(start)

@@ -32,9 +32,6 @@ const QUEUE = 511
 /** How long what is known to have been sent is waited for, in ms. */
 const ON_ITS_WAY = 25
 
-/** What is given at most where the process stood still as the grace ended, in ms: for clients to hear from it, and to answer. */
-const STOOD_STILL = 25
-
 /** What the end of cut connections, and then the hooks, get together in ms where requests have used up the grace. */
 export const AFTERWARDS = 50
 
@@ -55,10 +52,7 @@ export async function stopServing(serving: Serving, grace: number): Promise<Bloc
 
   const drained = connections.drain({ ours: (end) => client.owns(end), startedAt })
   if (connections.isEmpty) await drained
-  else if (
-    !(await settlesWithin(drained, left())) &&
-    !(await settlesWithin(drained, Math.min(-left(), STOOD_STILL)))
-  ) {
+  else if (!(await settlesWithin(drained, left()))) {
     connections.cut()
     if (!(await settlesWithin(drained, left() + AFTERWARDS))) connections.forget()
   }
@@ -103,7 +97,7 @@ export async function runHooks(
   for (const { name, run } of hooks) {
     const began = performance.now()
     const work = attempt(run, failures)
-    if (work === undefined || (await settlesWithin(work, deadline - began))) continue
+    if (work === undefined || (await settlesWithin(work, Math.max(0, deadline - began)))) continue
     hanging.push({ kind: 'hook', method: name, path: '', ageMs: performance.now() - began })
   }
   return { failures, hanging }

@@ -59,6 +59,21 @@ test.each([1, 2, 3, 4, 5])(
   },
 )
 
+test('a program that has answered in time is not closed by force, though this process stands still until the grace is over', async () => {
+  const answers = "require('http').createServer((q, r) => r.end('answer')).listen(process.argv[1])"
+  const server = await serve(
+    { command: `NODE_OPTIONS= node -e "${answers}" {port}` },
+    { grace: STANDSTILL },
+  )
+  const answer = server.fetch('/').then((response) => response.text())
+
+  const closing = server.close()
+  setImmediate(standStill, 2 * STANDSTILL)
+
+  expect(await closing).toMatchObject({ outcome: 'graceful', blockers: [] })
+  expect(await answer).toBe('answer')
+})
+
 function standStill(ms: number): void {
   const from = performance.now()
   while (performance.now() - from < ms);
