@@ -57,6 +57,8 @@ AFTERWARDS = 0.05
 LINGER = 0.025
 # How long a client that pipelines is told of no last answer while closing, in seconds: what is behind that would be lost.
 PIPELINING = 0.5
+# What is given at most where the event loop stood still as the grace ended, in seconds: what is ready by then has not run yet.
+STOOD_STILL = 0.025
 # From a connection in the kernel's queue to the request it brings, the event loop takes five turns.
 TURNS = 10
 
@@ -467,9 +469,13 @@ def server_class(uvicorn):
                 sock.close()
             connections, tasks = self.server_state.connections, self.server_state.tasks
             told = set()
+            over = float("inf")
             while True:
                 self.close_idle(told)
-                if not (connections or tasks) or self.loop.time() >= self.until or self.force_exit:
+                now = self.loop.time()
+                if now >= self.until:
+                    over = min(over, now + min(now - self.until, STOOD_STILL))
+                if not (connections or tasks) or now >= over or self.force_exit:
                     break
                 await asyncio.sleep(LOOK)
             cut = self.in_flight.blockers()

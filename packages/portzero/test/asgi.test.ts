@@ -86,6 +86,20 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"data: 2\\n\\n"})
 `
 
+/** Blocks its event loop in the middle of an answer, which it ends soon after that. */
+const STANDS_STILL = `
+import asyncio, time
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"the ", "more_body": True})
+        await asyncio.sleep(0.1)
+        time.sleep(0.3)
+        await asyncio.sleep(0.001)
+        await send({"type": "http.response.body", "body": b"whole"})
+`
+
 /** Without files of bytecode beside the fixtures. */
 const env = { PYTHONDONTWRITEBYTECODE: '1' }
 
@@ -258,6 +272,16 @@ describe('with uvicorn', () => {
       const result = { outcome: 'forced', durationMs: ageMs, blockers }
       expect(await report()).toEqual({ type: 'drained', cut: blockers, hook: 'lifespan' })
       expect(await report()).toEqual({ type: 'done', id: 1, result })
+      expect(await exited).toEqual([0, null])
+    })
+
+    test('gives what is ready a moment where the event loop stood still until the grace was over', async () => {
+      const cwd = await temporaryFolder()
+      await writeFile(join(cwd, 'main.py'), STANDS_STILL)
+      const { url, end, exited } = await listening(app({ cwd }))
+      const response = await fetch(url)
+      end(150)
+      expect(await response.text()).toBe('the whole')
       expect(await exited).toEqual([0, null])
     })
 
