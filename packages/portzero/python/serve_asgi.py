@@ -201,7 +201,9 @@ def names_in(found):
 class Request:
     """A request, or a WebSocket, that an app is busy with. What there is to tell of it is put together when it is told: most never are."""
 
-    def __init__(self, scope, test):
+    def __init__(self, scope, send, test):
+        # uvicorn's own `send` is a method of what answers.
+        self.transport = getattr(getattr(send, "__self__", None), "transport", None)
         self.kind = "upgrade" if scope["type"] == "websocket" else "request"
         self.method = scope.get("method", "GET")
         self.raw_path = scope.get("raw_path")
@@ -222,6 +224,12 @@ class Request:
         for name, value in headers:
             if name.lower() == b"content-type" and value.startswith(b"text/event-stream"):
                 self.kind = "stream"
+
+    async def sent(self):
+        """Returns when the connection has taken all: uvicorn does not wait for the client to read the last that the app sends."""
+        with contextlib.suppress(asyncio.CancelledError):
+            while self.transport is not None and self.transport.get_write_buffer_size() > 0:
+                await asyncio.sleep(LOOK)
 
     def blocker(self):
         told = {"kind": self.kind, "method": self.method, "path": self.path()}
@@ -257,7 +265,7 @@ class InFlight:
         self.left = asyncio.Event()
 
     async def __call__(self, scope, receive, send):
-        request = Request(scope, self.test)
+        request = Request(scope, send, self.test)
 
         async def send_and_see(message):
             if message["type"] == "http.response.start":
@@ -281,6 +289,7 @@ class InFlight:
         self.tell_soon()
         try:
             await self.app(scope, receive, send_and_see)
+            await request.sent()
         finally:
             del self.requests[request]
             self.left.set()

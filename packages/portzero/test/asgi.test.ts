@@ -100,6 +100,14 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": b"whole"})
 `
 
+/** Sends an answer of as many bytes as its path says at once. */
+const ANSWERS_AT_ONCE = `
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x" * int(scope["path"][1:])})
+`
+
 /** Without files of bytecode beside the fixtures. */
 const env = { PYTHONDONTWRITEBYTECODE: '1' }
 
@@ -283,6 +291,21 @@ describe('with uvicorn', () => {
       end(150)
       expect(await response.text()).toBe('the whole')
       expect(await exited).toEqual([0, null])
+    })
+
+    test('names an answer that its client has not read when the grace is over, and resets it', async () => {
+      const cwd = await temporaryFolder()
+      await writeFile(join(cwd, 'main.py'), ANSWERS_AT_ONCE)
+      const server = await serve(app({ cwd }), { grace: 50 })
+      const request = http.get(`${server.url}/50000000`)
+      request.on('error', () => {})
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+      await vi.waitFor(() => expect(server.inFlight()).toMatchObject([{ path: '/50000000' }]))
+      expect(await server.close()).toMatchObject({
+        outcome: 'forced',
+        blockers: [{ kind: 'request', path: '/50000000' }],
+      })
+      expect(await failure(text(response))).toMatchObject({ code: 'ECONNRESET' })
     })
 
     test('waits for nothing once its connections are reset', async () => {
