@@ -553,8 +553,13 @@ def server_class(uvicorn):
 
         async def cut_off(self, connections, tasks):
             # The connections first: of a task that is cancelled uvicorn makes an answer 500, as if the app had failed.
+            busy = {request.transport for request in self.in_flight.requests}
             for connection in list(connections):
-                reset(connection.transport)
+                # One that is answered may not have read it yet.
+                if connection.transport in busy:
+                    reset(connection.transport)
+                else:
+                    connection.transport.close()
             if not tasks:
                 return
             for task in tasks:
