@@ -112,8 +112,18 @@ test('loads fresh code, and brings back what has died', async () => {
   write('app.mjs', APP.replace('String(process.pid)', "'fresh'"))
   const back = await portzero('restart', 'api')
   expect(back.code).toBe(0)
-  expect(back.out).toMatch(new RegExp(`ready again at ${url} after \\d+ ms\n$`))
+  expect(back.out).toMatch(new RegExp(`^api: had died; ready again at ${url} after \\d+ ms\n$`))
   expect(await (await fetch(url)).text()).toBe('fresh')
+})
+
+test('says of one that has died when it is stopped that it had, and not that it was killed', async () => {
+  write('app.mjs', APP)
+  const url = (await portzero('start', 'app.mjs', '--name', 'api')).out.trim()
+  await fetch(`${url}/dies`).catch(() => {})
+  await (
+    await connect('api')
+  ).exited
+  expect(await portzero('stop', 'api')).toEqual({ code: 0, out: 'api: had died\n', err: '' })
 })
 
 test('follows what is printed, until the end', async () => {

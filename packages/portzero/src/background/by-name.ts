@@ -56,13 +56,23 @@ export async function connectByName(name: string): Promise<Connected> {
   }
 }
 
+/** How a server was ended by its name. */
+export interface Ended {
+  readonly report: CloseReport
+  /** It had ended by itself before. */
+  readonly hadDied: boolean
+}
+
 /** Ends a server by its name, also one that is still being started. Throws `NOT_RUNNING`, and what `stop()` of its handle does. */
-export async function stopByName(name: string, options: CloseOptions): Promise<CloseReport> {
+export async function stopByName(name: string, options: CloseOptions): Promise<Ended> {
   const registry = new Registry()
   const record = findHeld(registry, name)
-  if (record.state === 'starting') return giveUp(registry.socketOf(record))
-  const server = await connect(name)
-  return server.stop(options)
+  if (record.state === 'starting') {
+    return { report: await giveUp(registry.socketOf(record)), hadDied: false }
+  }
+  const server = await connectByName(name)
+  const hadDied = server.died !== undefined
+  return { report: await server.stop(options), hadDied }
 }
 
 /** The servers that run in the background; with `all` also those that test runners share among their workers. */

@@ -18,8 +18,12 @@ export function asJson(error: unknown): { code: string; message: string } {
   return { code, message: messageOf(error) }
 }
 
-/** Says how a server was closed, and what was in the way. */
-export function closedInWords({ outcome, durationMs, blockers }: CloseReport): string {
+/** Says how a server was closed, and what was in the way. One that had died was not killed by that. */
+export function closedInWords(
+  { outcome, durationMs, blockers }: CloseReport,
+  hadDied: boolean,
+): string {
+  if (hadDied) return 'had died'
   const how = { graceful: 'closed', forced: 'closed by force', killed: 'killed' }[outcome]
   const inItsWay = blockers.length === 0 ? '' : `; in its way: ${blockers.map(inWords).join('; ')}`
   return `${how} after ${durationMs.toFixed(0)} ms${inItsWay}`

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { connect } from '../background/by-name.ts'
+import { connectByName } from '../background/by-name.ts'
 import { oneName } from './names.ts'
 import { closedInWords, print, printJson } from './print.ts'
 import { wholeNumber } from './usage.ts'
@@ -21,12 +21,13 @@ const OPTIONS = { grace: { type: 'string' } } as const
 
 export const run: Run = verb({ help: HELP, options: OPTIONS }, async (values, positionals) => {
   const grace = wholeNumber('grace', values.grace, 'a number of milliseconds')
-  const server = await connect(oneName(positionals))
+  const server = await connectByName(oneName(positionals))
+  const hadDied = server.died !== undefined
   const startedAt = performance.now()
   const closed = await server.restart({ app: 'rebuild', grace })
   const { name, url } = server
   const ms = (performance.now() - startedAt).toFixed(0)
   if (values.json) printJson({ name, url, ...closed })
-  else print(`${name}: ${closedInWords(closed)}; ready again at ${url} after ${ms} ms`)
+  else print(`${name}: ${closedInWords(closed, hadDied)}; ready again at ${url} after ${ms} ms`)
   return 0
 })

@@ -1,5 +1,6 @@
 import { list, stopByName } from '../background/by-name.ts'
-import type { CloseOptions, CloseReport } from '../types.ts'
+import type { Ended } from '../background/by-name.ts'
+import type { CloseOptions } from '../types.ts'
 import { asJson, closedInWords, print, printJson } from './print.ts'
 import { UsageError, wholeNumber } from './usage.ts'
 import { verb } from './verb.ts'
@@ -27,16 +28,13 @@ export const run: Run = verb({ help: HELP, options: OPTIONS }, async (values, po
   const grace = wholeNumber('grace', values.grace, 'a number of milliseconds')
   const names = await namesOf(values.all, positionals)
   const stopped = await Promise.all(names.map((name) => stop(name, { grace })))
-  if (values.json) printJson(stopped)
+  if (values.json) printJson(stopped.map(asObject))
   else for (const one of stopped) tell(one)
-  return stopped.some(({ error }) => error !== undefined) ? 1 : 0
+  return stopped.some((one) => 'error' in one) ? 1 : 0
 })
 
 /** How it went with one. */
-interface Stopped extends Partial<CloseReport> {
-  readonly name: string
-  readonly error?: ReturnType<typeof asJson>
-}
+type Stopped = { readonly name: string } & (Ended | { readonly error: ReturnType<typeof asJson> })
 
 async function stop(name: string, options: CloseOptions): Promise<Stopped> {
   try {
@@ -46,9 +44,13 @@ async function stop(name: string, options: CloseOptions): Promise<Stopped> {
   }
 }
 
-function tell({ name, error, ...report }: Stopped): void {
-  if (error === undefined) print(`${name}: ${closedInWords(report as CloseReport)}`)
-  else process.stderr.write(`portzero: [${error.code}] ${error.message}\n`)
+function asObject(one: Stopped): object {
+  return 'error' in one ? one : { name: one.name, ...one.report }
+}
+
+function tell(one: Stopped): void {
+  if ('error' in one) process.stderr.write(`portzero: [${one.error.code}] ${one.error.message}\n`)
+  else print(`${one.name}: ${closedInWords(one.report, one.hadDied)}`)
 }
 
 async function namesOf(all: boolean, names: string[]): Promise<string[]> {
