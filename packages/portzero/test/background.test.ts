@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
 import { readFileSync, symlinkSync } from 'node:fs'
@@ -405,6 +406,22 @@ test('may run in a thread of its holder, and speak HTTPS', async () => {
   expect((await server.fetch('/')).status).toBe(200)
   expect((await join('api')).ca).toBe(server.ca)
 })
+
+test.runIf(platform === 'linux')(
+  'leaves nothing that its app in a thread has started',
+  async () => {
+    const mark = `left-${randomUUID()}`
+    const left = `spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', '${mark}'], { detached: true })`
+    const app = write('app.mjs', `import { spawn } from 'node:child_process'\n${left}\n${APP}`)
+    const server = await begin(app, { name: 'api', isolation: 'thread' })
+    expect(carriersOf(mark)).toHaveLength(1)
+    await server.stop()
+    await until(
+      () => carriersOf(mark).length === 0,
+      () => 'it runs',
+    )
+  },
+)
 
 test.for<[string, Target, object, string]>([
   ['an app', { fetch: () => new Response() }, { name: 'api' }, 'INVALID_TARGET'],

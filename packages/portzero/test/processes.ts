@@ -32,7 +32,7 @@ export function isAlive(pid: number): boolean {
   return !/\) [ZX] /.test(read(pid, 'stat'))
 }
 
-/** Resolves when `holds` does; rejects with what it says instead after three seconds. There is no event for strangers. */
+/** Resolves when `holds` does; rejects with what it says instead after ten seconds. There is no event for strangers. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   otherwise: () => unknown,

@@ -1,5 +1,6 @@
 // What Playwright runs for an entry of webServer(): starts the server, says so, and ends with whoever has started this.
 import { rm } from 'node:fs/promises'
+import { ownAll } from 'portzero/shared'
 import { Follower } from './follower.ts'
 import { Holder } from './holder.ts'
 import { VARIABLE } from './messages.ts'
@@ -9,6 +10,7 @@ const told = JSON.parse(process.env[VARIABLE] ?? '') as Told
 // It is not for the servers.
 delete process.env[VARIABLE]
 
+ownAll()
 // A runner that is gone reads nothing.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 

@@ -1,5 +1,6 @@
 // Holds one server for others, in the background: the program of each that start() starts.
 import { clearInterval, setInterval } from 'node:timers'
+import { ownAll } from '../processes/watchdog.ts'
 import { HeldServer } from './held-server.ts'
 import type { HeldSpec } from './held-spec.ts'
 import { seemsAlive } from './process-identity.ts'
@@ -22,6 +23,7 @@ process.once('disconnect', exitAtOnce)
 
 async function hold(spec: HeldSpec): Promise<void> {
   try {
+    ownAll()
     const server = new HeldServer(spec)
     const record = await server.claim()
     endWith(server, spec.scope)

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { emitWarning, env } from 'node:process'
+import { emitWarning, env, platform } from 'node:process'
 
 /** The variable by which the descendants of an owner are found, also those that left its groups. They inherit it. */
 export const MARKER = 'PORTZERO_OWNED_BY'
@@ -89,6 +89,17 @@ export function leave(group: number): void {
 export function watchMark(mark: string): void {
   marks.add(mark)
   tell(running, 'mark', mark)
+}
+
+/**
+ * Has all that this process starts from now on end with it, also what an app in a thread of it starts. For a process that does nothing but
+ * serve. Not for Windows.
+ */
+export function ownAll(): void {
+  if (platform === 'win32') return
+  guard()
+  watchMark(lease)
+  env[MARKER] = `${env[MARKER] ?? ''} ${lease}`.trim()
 }
 
 /** To be called when nothing is left that has the mark, or it may live on. */
