@@ -80,11 +80,17 @@ export class Together {
     throw signal.reason
   }
 
-  /** Closes all, each within its own grace, or within another that is given. Resolves to how each of them went, or the error. */
+  /**
+   * Closes all, each within its own grace, or within another that is given: the last one first, as for what it still answers it may ask those
+   * before it. Resolves to how each of them went, or the error.
+   */
   async close(options: { readonly grace?: number } = {}): Promise<(CloseReport | Error)[]> {
-    const closed = await Promise.allSettled(this.servers.map(({ server }) => server.close(options)))
+    const reports: (CloseReport | Error)[] = []
+    for (const { server } of this.servers.toReversed()) {
+      reports.unshift(await server.close(options).catch((error: unknown) => error as Error))
+    }
     release(this.#reservations)
-    return closed.map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as Error)))
+    return reports
   }
 }
 

@@ -97,6 +97,27 @@ describe('several servers', () => {
     expect(end.stderr).toContain('[api] asked /from-web\n')
   })
 
+  test('are closed one after another, so that the last may ask those before it to the end', async () => {
+    const folder = await temporaryFolder()
+    const [web, asked] = [join(folder, 'web.mjs'), join(folder, 'asked')]
+    await writeFile(
+      web,
+      `import { writeFileSync } from 'node:fs'
+      import { createServer } from 'node:http'
+      import { setTimeout } from 'node:timers/promises'
+      createServer(async (request, response) => {
+        writeFileSync('${asked}', '')
+        await setTimeout(300)
+        response.end(await fetch(process.env.API_URL).then((one) => one.text(), String))
+      }).listen(3000)`,
+    )
+    const [node, , script] = ask('WEB_URL', '/')
+    const line = `"${node}" -e "${script}" & until test -f "${asked}"; do sleep 0.01; done`
+    const servers = [`--server=api=${server}`, `--server=web=${web}`]
+    const end = await portzero(['run', ...servers, '--', 'sh', '-c', line])
+    expect(end).toMatchObject({ code: 0, stdout: 'hello\n' })
+  })
+
   test('are not left where one of them cannot start', async () => {
     const end = await portzero([
       'run',
