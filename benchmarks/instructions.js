@@ -1,17 +1,9 @@
 // @ts-check
-// What it costs to know what is in flight, where no noise reaches: the instructions of a request and its answer under load, as Valgrind counts
-// them.
+// What it costs to know what is in flight, where no noise reaches: the instructions of a request and its answer without a network, as Valgrind
+// counts them.
 import { spawnSync } from 'node:child_process'
 import { countInstructions } from './instructions/count.js'
 import { machine } from './lib/table.js'
-
-/** @type {[name: string, app: import('./start/sides.js').App, other?: 'bare'][]} */
-const rows = [
-  ['node:http', 'http'],
-  ['node:http, later', 'later'],
-  ['fastify', 'fastify'],
-  ['node:http beside itself', 'http', 'bare'],
-]
 
 if (spawnSync('valgrind', ['--version']).status !== 0) {
   console.error('This benchmark counts with Valgrind, which is not installed.')
@@ -20,10 +12,9 @@ if (spawnSync('valgrind', ['--version']).status !== 0) {
 
 console.log(machine())
 console.log('\nInstructions of an answer\n')
-for (const [name, app, other = 'portzero'] of rows) {
-  const bare = await countInstructions(app, 'bare')
-  const portzero = await countInstructions(app, other)
-  const cells = [bare.toFixed(0), portzero.toFixed(0), (portzero / bare).toFixed(3)]
-  console.log(`  ${name.padEnd(24)} ${cells.map((cell) => cell.padStart(8)).join('')}`)
+for (const kind of /** @type {const} */ (['at once', 'later'])) {
+  const bare = await countInstructions('bare', kind)
+  const portzero = await countInstructions('portzero', kind)
+  const cells = [bare, portzero, portzero - bare].map((count) => count.toFixed(0).padStart(8))
+  console.log(`  ${kind.padEnd(8)} ${cells.join('')}`)
 }
-console.log(`\n${machine()}`)

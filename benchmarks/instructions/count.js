@@ -1,29 +1,27 @@
 // @ts-check
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
-import { ask } from '../start/load.js'
+import { fileURLToPath } from 'node:url'
 
-const SERVER = new URL('../start/server.js', import.meta.url)
-const CONNECTIONS = 16
+const ANSWER = fileURLToPath(new URL('answer.js', import.meta.url))
 
-/** Valgrind looks for code that V8 has replaced; V8 compiles and collects in the one thread that it counts. */
+/** Valgrind looks for code that V8 has replaced; V8 compiles and collects in the one thread that it counts, and at no time by chance. */
 const VALGRIND = ['--tool=callgrind', '--callgrind-out-file=/dev/null', '--smc-check=all-non-file']
-const NODE = [process.execPath, '--single-threaded']
+const V8 = ['--single-threaded', '--predictable-gc-schedule', '--random-seed=1', '--hash-seed=1']
 
 /** By then all that V8 compiles is compiled. */
 const WARM_UP = 20_000
-const COUNTED = 50_000
+const COUNTED = 40_000
 
 /**
  * Instructions of a request and its answer: what a process needs more for more of them.
- * @param {import('../start/sides.js').App} app
  * @param {import('../lib/pairs.js').Side} side
+ * @param {'at once' | 'later'} kind of answer
  */
-export async function countInstructions(app, side) {
+export async function countInstructions(side, kind) {
   const [less, more] = await Promise.all([
-    instructionsFor(WARM_UP, app, side),
-    instructionsFor(WARM_UP + COUNTED, app, side),
+    instructionsFor(WARM_UP, side, kind),
+    instructionsFor(WARM_UP + COUNTED, side, kind),
   ])
   return (more - less) / COUNTED
 }
@@ -31,22 +29,12 @@ export async function countInstructions(app, side) {
 /**
  * Of a whole process that answers so many requests.
  * @param {number} requests
- * @param {import('../start/sides.js').App} app
- * @param {import('../lib/pairs.js').Side} side
- * @returns {Promise<number>}
+ * @param {string[]} what
  */
-async function instructionsFor(requests, app, side) {
-  const child = fork(SERVER, [app, side], {
-    execPath: 'valgrind',
-    execArgv: [...VALGRIND, ...NODE],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  })
-  const told = text(/** @type {import('node:stream').Readable} */ (child.stderr))
-  const [[port]] = await once(child, 'message')
-  await ask(port, { connections: CONNECTIONS, requests })
-  // It ends by itself then.
-  child.disconnect()
-  const [, counted] = /Collected : (\d+)/.exec(await told) ?? []
-  if (counted === undefined) throw new Error(`Valgrind did not count: ${await told}`)
+async function instructionsFor(requests, ...what) {
+  const args = [...VALGRIND, process.execPath, ...V8, ANSWER, ...what, String(requests)]
+  const said = await text(spawn('valgrind', args, { stdio: ['ignore', 'inherit', 'pipe'] }).stderr)
+  const [, counted] = /Collected : (\d+)/.exec(said) ?? []
+  if (counted === undefined) throw new Error(`Valgrind did not count: ${said}`)
   return Number(counted)
 }

@@ -13,39 +13,17 @@ const REQUEST = 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'
 export async function load(port, { connections, seconds }) {
   const startedAt = performance.now()
   const end = startedAt + seconds * 1000
-  const count = await askWhile(port, connections, () => performance.now() < end)
+  const counts = await Promise.all(Array.from({ length: connections }, () => keepAsking(port, end)))
+  const count = counts.reduce((sum, answers) => sum + answers, 0)
   return { count, seconds: (performance.now() - startedAt) / 1000 }
 }
 
 /**
- * The same for a number of requests, which each of the connections may exceed by one.
  * @param {number} port
- * @param {{ connections: number, requests: number }} extent
- */
-export async function ask(port, { connections, requests }) {
-  let left = requests
-  await askWhile(port, connections, () => --left > 0)
-}
-
-/**
- * Resolves to the number of answers.
- * @param {number} port
- * @param {number} connections
- * @param {() => boolean} goesOn
- */
-async function askWhile(port, connections, goesOn) {
-  const counts = await Promise.all(
-    Array.from({ length: connections }, () => keepAsking(port, goesOn)),
-  )
-  return counts.reduce((sum, answers) => sum + answers, 0)
-}
-
-/**
- * @param {number} port
- * @param {() => boolean} goesOn
+ * @param {number} end
  * @returns {Promise<number>}
  */
-function keepAsking(port, goesOn) {
+function keepAsking(port, end) {
   return new Promise((resolve, reject) => {
     let count = 0
     const socket = net.connect(port, '127.0.0.1').setNoDelay(true)
@@ -54,7 +32,7 @@ function keepAsking(port, goesOn) {
       // The answers are short and all alike: each arrives whole, and ends so.
       if (!chunk.toString('latin1').endsWith('ok')) return
       count += 1
-      if (goesOn()) socket.write(REQUEST)
+      if (performance.now() < end) socket.write(REQUEST)
       else socket.end()
     })
     socket.once('close', () => resolve(count)).once('error', reject)

@@ -2,14 +2,13 @@
 // CPU time of a request and its answer without a network, whose noise is many times what tracking costs: requests come in, and
 // answers go out, over a stream in memory. Both sides in one process, in short blocks, in turn.
 import http from 'node:http'
-import { Duplex } from 'node:stream'
 import { serve } from 'portzero'
 import { measurePairs } from '../lib/pairs.js'
 import { compare } from '../lib/statistics.js'
+import { clientOf } from './in-memory.js'
 
 /** @typedef {import('../lib/pairs.js').Side} Side */
 
-const REQUEST = Buffer.from('GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
 const BLOCK = 2_000
 const WARM_UP = 40_000
 
@@ -36,37 +35,4 @@ async function open(side) {
     return (user + system) / BLOCK
   }
   return { measure, end: () => void live?.close() }
-}
-
-/**
- * Asks over one connection, one request at a time.
- * @param {http.Server} server
- * @returns {(count: number) => Promise<void>}
- */
-function clientOf(server) {
-  let answered = () => {}
-  const connection = new Duplex({
-    read() {},
-    write: (_chunk, _encoding, done) => {
-      done()
-      answered()
-    },
-    writev: (_chunks, done) => {
-      done()
-      answered()
-    },
-  })
-  // What http asks of a socket besides.
-  Object.assign(connection, { setTimeout: () => connection, bytesWritten: 0 })
-  server.emit('connection', connection)
-  return (count) =>
-    new Promise((resolve) => {
-      let left = count
-      answered = () => {
-        left -= 1
-        if (left === 0) resolve()
-        else setImmediate(() => connection.push(REQUEST))
-      }
-      connection.push(REQUEST)
-    })
 }
