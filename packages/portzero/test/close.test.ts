@@ -1,13 +1,15 @@
 import http from 'node:http'
 import http2 from 'node:http2'
+import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
+import timers from 'node:timers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import Fastify from 'fastify'
 import undici from 'undici'
 import { PortzeroError, serve } from 'portzero'
 import type { FactoryContext, ListeningApp, LiveServer } from 'portzero'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { answers, clientThatStandsStill, failure, gate } from './support.ts'
 
 /** A raw connection that collects what it receives. */
@@ -342,6 +344,26 @@ describe('a client of HTTP/2 that has yet to read a large answer', () => {
     goOn()
     expect(await closing).toMatchObject({ outcome: 'graceful', blockers: [] })
     expect(await read).toContain(BYTES)
+  })
+
+  test('makes Node warn of no negative delay', async () => {
+    const app = http2.createServer((_request, response) => void response.end(Buffer.alloc(BYTES)))
+    const server = await serve(app, { grace: GRACE })
+    const { goOn } = await clientThatStandsStill(server.url)
+    await server.idle()
+    await delay(100)
+
+    const set = vi.spyOn(timers, 'setTimeout')
+    syncBuiltinESMExports()
+    onTestFinished(() => {
+      set.mockRestore()
+      syncBuiltinESMExports()
+    })
+    const closing = server.close()
+    await delay(100)
+    goOn()
+    expect(await closing).toMatchObject({ outcome: 'graceful', blockers: [] })
+    expect(set.mock.calls.filter(([, ms = 0]) => ms < 0)).toEqual([])
   })
 })
 

@@ -70,7 +70,8 @@ export function end(connection: Connection, { ours, startedAt }: Closing): void 
   if (connection.exchanges.length > 0) return
   // Not until now: a process that has stood still meanwhile has not seen what its clients have sent.
   const sinceUse = Math.max(0, startedAt - lastUse(connection))
-  const ms = LINGER - sinceUse
+  // Of a negative delay Node warns.
+  const ms = Math.max(0, LINGER - sinceUse)
   if (session === undefined) return void linger(connection, ms)
   if (isUnread(connection)) setTimeout(() => void dismissWhenRead(connection), ms)
   else if (ms > 0) setTimeout(() => void dismiss(connection), ms)
@@ -141,8 +142,8 @@ export function endOn(connection: Connection, exchange: Exchange): void {
 async function linger(connection: Connection, ms: number): Promise<void> {
   const { usedAt } = connection
   connection.ending ??= 'by its client'
-  const due = performance.now() + Math.max(0, ms)
-  await delay(Math.max(0, ms))
+  const due = performance.now() + ms
+  await delay(ms)
   // What has kept this process waiting may have kept its client waiting too.
   const late = Math.max(0, performance.now() - due)
   await delay(Math.min(late, LINGER))
