@@ -849,6 +849,21 @@ describe('inFlight()', () => {
     expect(server.inFlight()).toMatchObject([{ method: 'POST', path: '/' }])
   })
 
+  test('tells a request which the app emits again as it came', async () => {
+    const reached = gate()
+    const app = http.createServer((request, response) => {
+      if (request.url === '/new') return reached.open()
+      request.url = '/new'
+      setTimeout(() => app.emit('request', request, response), WHILE)
+    })
+    await using server = await serve(app, { grace: 0 })
+    ask(dial(server.port), 'GET /old HTTP/1.1')
+    await reached.opened
+    const [old] = server.inFlight()
+    expect(old?.path).toBe('/old')
+    expect(old?.ageMs).toBeGreaterThan(WHILE / 2)
+  })
+
   test('has a request once which the app emits again behind the next one', async () => {
     const reached = gate()
     const app = http.createServer()

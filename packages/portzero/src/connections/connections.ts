@@ -336,12 +336,12 @@ export class Connections {
     // An app may emit it again.
     if (connection.isFollowed && follows(connection, response)) return undefined
     const isNext = answerOn(connection) === response
+    const sent = isNext ? bytesHandedOver(connection.stream) : bytesSent(connection.stream)
+    if (isNext && isNoted(connection, sent)) return undefined
     if (!isNext) this.#overtaken(connection)
     connection.isFollowed = !isNext
     connection.isReused = connection.startedAt !== -Infinity
-    connection.sentBefore = isNext
-      ? bytesHandedOver(connection.stream)
-      : bytesSent(connection.stream)
+    connection.sentBefore = sent
     connection.method = request.method ?? 'GET'
     connection.path = request.url ?? '/'
     connection.startedAt = performance.now()
@@ -503,6 +503,11 @@ function begun(
 /** True if an answer is followed to its end. */
 function follows({ exchanges }: Connection, answer: ServerResponse): boolean {
   return exchanges.some((exchange) => exchange.answer === answer)
+}
+
+/** True if what is being answered came before: between two requests on a connection something is sent, and nothing was since the last. */
+function isNoted({ startedAt, sentBefore, isFollowed, stream }: Connection, sent: number): boolean {
+  return sent === sentBefore && startedAt !== -Infinity && !isFollowed && isSocket(stream)
 }
 
 /** True if an answer that was given at once will be over before its connection is used again. */
