@@ -204,6 +204,32 @@ test('a client that asks on before it has an answer gets both, and may ask on', 
   expect(await closing).toMatchObject(graceful)
 })
 
+test('a client that has asked on before it had an answer may do so while closing, however quick the app was', async () => {
+  const [reached, release] = [gate(), gate()]
+  const server = await serve(
+    async ({ url }: http.IncomingMessage, response: http.ServerResponse) => {
+      if (url === '/three') {
+        reached.open()
+        await release.opened
+        client.write(headOf('GET /four HTTP/1.1'))
+      }
+      response.end(`answer to ${url};`)
+    },
+    { grace: GRACE },
+  )
+  const client = ask(dial(server.port), 'GET /one HTTP/1.1', 'Host: x', '', 'GET /two HTTP/1.1')
+  const received = text(client)
+  await once(client, 'data')
+  client.write(headOf('GET /three HTTP/1.1'))
+  await reached.opened
+  const closing = server.close()
+  while (await answers(server.port));
+
+  release.open()
+  expect((await received).match(/answer to .*(?=;)/g)).toHaveLength(4)
+  expect(await closing).toMatchObject(graceful)
+})
+
 test('a client that asks on where Node has stopped reading gets all answers', async () => {
   const [reached, release] = [gate(), gate()]
   const server = await serve(

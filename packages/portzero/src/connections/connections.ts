@@ -359,7 +359,8 @@ export class Connections {
   /** A request comes while the answer to the one before is on its way. */
   #overtaken(connection: Connection): void {
     this.#settle(connection)
-    if (connection.exchanges.length > 0) connection.isPipelined = true
+    // Also one that is given, and followed no more: Node has read both requests at once.
+    if (answerOn(connection) !== undefined) connection.isPipelined = true
   }
 
   /** HTTP/2 has announced the same request as a stream. */
