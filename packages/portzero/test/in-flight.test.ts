@@ -266,6 +266,32 @@ test('an answer that is given at once is in flight until it is handed over, and 
   slow.destroy()
 })
 
+test('an answer is in flight until it is handed over, also where the app holds back what is written', async () => {
+  const [given, release] = [gate(), gate()]
+  const server = await serve((_request: unknown, response: http.ServerResponse) => {
+    const { socket } = response
+    if (socket === null) return
+    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
+    socket.write = (...args: unknown[]) => {
+      void release.opened.then(() => write(...args))
+      return true
+    }
+    response.end('ok')
+    given.open()
+  })
+  const client = net.connect(server.port, '127.0.0.1')
+  onTestFinished(() => void client.destroy())
+  client.write('GET /held HTTP/1.1\r\nHost: x\r\n\r\n')
+  await given.opened
+  expect(server.inFlight()).toMatchObject([{ path: '/held' }])
+
+  const closing = server.close()
+  await delay(100)
+  release.open()
+  expect(await text(client)).toMatch(/ok$/)
+  expect(await closing).toMatchObject({ outcome: 'graceful' })
+})
+
 test('a request that is answered is not kept with its connection', async () => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void

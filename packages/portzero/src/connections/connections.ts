@@ -407,7 +407,7 @@ export class Connections {
   #settle(connection: Connection): void {
     const answer = answerOn(connection)
     if (connection.isFollowed || answer === undefined || connection.stream.destroyed) return
-    if (answer.destroyed || answer.writableFinished) return
+    if (answer.destroyed) return
     connection.isFollowed = true
     this.#follow(connection, begun(connection, answer))
   }
