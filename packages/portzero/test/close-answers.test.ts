@@ -562,6 +562,29 @@ test('an app that puts its own in the place of what writes to a WebSocket hears 
   await server.close()
 })
 
+test('an app that has put its own in the place of writeHead() for good is waited for', async () => {
+  const [reached, release] = [gate(), gate()]
+  const server = await serve(
+    async (_request: http.IncomingMessage, response: http.ServerResponse) => {
+      const value = response.writeHead.bind(response) as unknown
+      Object.defineProperty(response, 'writeHead', { value })
+      reached.open()
+      await release.opened
+      response.end('ok')
+    },
+    { grace: GRACE },
+  )
+  const client = ask(dial(server.port), 'GET / HTTP/1.1')
+  await reached.opened
+  let isClosed = false
+  const closing = server.close().finally(() => (isClosed = true))
+  await delay(WHILE)
+  expect(isClosed).toBe(false)
+  release.open()
+  expect(bodyOf(await text(client))).toBe('ok')
+  expect(await closing).toMatchObject(graceful)
+})
+
 test('a helper of the app that has the name of one of HTTP/2 works while closing', async () => {
   interface Helped extends http.ServerResponse {
     respond(): http.ServerResponse

@@ -15,12 +15,13 @@ export function onHead(answer: Answer, isLast: () => boolean, after: () => void)
     return
   }
   const writeHead = answer.writeHead as (...head: unknown[]) => ServerResponse
-  answer.writeHead = (...head: unknown[]) => {
+  // Not where the app has put its own there for good: that answer is like one whose head was sent before.
+  Reflect.set(answer, 'writeHead', (...head: unknown[]) => {
     const given = isLast() ? sayLast(answer, head) : head
     writeHead.apply(answer, given)
     after()
     return answer
-  }
+  })
 }
 
 /** Node adds the header where it writes the head; one set before would have it drop what an app gives twice in an array. */
