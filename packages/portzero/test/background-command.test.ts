@@ -98,13 +98,19 @@ test('starts a program with options and an environment', async () => {
   expect((await portzero('stop', '--all')).out).toMatch(/^web: closed after/)
 })
 
-test('loads fresh code, and brings back what has died', async () => {
+/** Starts one that ends by itself. Returns its URL. */
+async function startAndDie(): Promise<string> {
   write('app.mjs', APP)
   const url = (await portzero('start', 'app.mjs', '--name', 'api')).out.trim()
   await fetch(`${url}/dies`).catch(() => {})
   await (
     await connect('api')
   ).exited
+  return url
+}
+
+test('loads fresh code, and brings back what has died', async () => {
+  const url = await startAndDie()
   const dead = await portzero('url', 'api')
   expect(dead).toMatchObject({ code: 1, out: '' })
   expect(dead.err).toContain('portzero: [SERVER_DIED] ')
@@ -117,12 +123,7 @@ test('loads fresh code, and brings back what has died', async () => {
 })
 
 test('says of one that has died when it is stopped that it had, and not that it was killed', async () => {
-  write('app.mjs', APP)
-  const url = (await portzero('start', 'app.mjs', '--name', 'api')).out.trim()
-  await fetch(`${url}/dies`).catch(() => {})
-  await (
-    await connect('api')
-  ).exited
+  await startAndDie()
   expect(await portzero('stop', 'api')).toEqual({ code: 0, out: 'api: had died\n', err: '' })
 })
 
