@@ -186,7 +186,7 @@ test('follows from where it was read last', async () => {
 })
 
 test('follows no longer than somebody reads', async () => {
-  write('app.mjs', `${APP}setInterval(() => console.log('ticks'), 20)`)
+  write('app.mjs', `${APP}setInterval(() => console.log('ticks'), 1)`)
   await portzero('start', 'app.mjs', '--name', 'api')
   const following = spawn(process.execPath, [MAIN, 'logs', 'api', '--follow'])
   const ended = once(following, 'exit')

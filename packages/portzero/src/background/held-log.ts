@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync, watch } from 'node:fs'
 import type { FSWatcher } from 'node:fs'
 import { StringDecoder } from 'node:string_decoder'
+import { never } from '../deadline.ts'
 import { findHeld, notRunning } from './find-held.ts'
 import { HolderConnection } from './holder-connection.ts'
 import { Registry } from './registry.ts'
@@ -49,14 +50,18 @@ export class HeldLog {
     }
   }
 
-  /** Calls `changed` at once and when there may be more to read, for the last time when the holder has ended, and then resolves. */
-  async follow(changed: () => void): Promise<void> {
+  /**
+   * Calls `changed` at once and when there may be more to read, for the last time when the holder has ended or `enough` settles, and then
+   * resolves.
+   */
+  async follow(changed: () => void, enough: Promise<unknown> = never()): Promise<void> {
     const connection = new HolderConnection(this.#registry.socketOf(this.#record))
     const watching = this.#watch(changed)
     // What came since it was read last, and before it was watched.
     changed()
-    await connection.lost
+    await Promise.race([connection.lost, enough])
     watching?.close()
+    connection.end()
     changed()
   }
 

@@ -34,7 +34,7 @@ export const run: Run = verb({ help: HELP, options: OPTIONS }, async (values, po
     for (const line of lines.slice(count === undefined ? 0 : Math.max(0, lines.length - count))) {
       show(line)
     }
-    if (values.follow) await Promise.race([log.follow(() => log.read().forEach(show)), unread])
+    if (values.follow) await log.follow(() => log.read().forEach(show), unread)
     return 0
   } finally {
     log.close()
