@@ -562,14 +562,31 @@ test('an app that puts its own in the place of what writes to a WebSocket hears 
   await server.close()
 })
 
-test('an app that has put its own in the place of writeHead() for good is waited for', async () => {
+test.each([
+  [
+    'a writeHead() of its own, for good,',
+    (response: http.ServerResponse) => {
+      const value = response.writeHead.bind(response) as unknown
+      Object.defineProperty(response, 'writeHead', { value })
+    },
+  ],
+  [
+    'what fails whoever looks at it',
+    (response: http.ServerResponse) => {
+      const fail = (): never => {
+        throw new Error('not to be looked at')
+      }
+      Object.defineProperty(response, 'headersSent', { get: fail, configurable: true })
+    },
+  ],
+])('an app that has put on its answer %s is waited for', async (_which, put) => {
   const [reached, release] = [gate(), gate()]
   const server = await serve(
     async (_request: http.IncomingMessage, response: http.ServerResponse) => {
-      const value = response.writeHead.bind(response) as unknown
-      Object.defineProperty(response, 'writeHead', { value })
+      put(response)
       reached.open()
       await release.opened
+      Reflect.deleteProperty(response, 'headersSent')
       response.end('ok')
     },
     { grace: GRACE },

@@ -236,6 +236,25 @@ describe.each([
     await ended.opened
   })
 
+  test('waits for a stream on which the app has put its own methods for good', async () => {
+    const app = http2.createServer()
+    const arriving = once(app, 'stream')
+    const server = await serve(app, options)
+    const { session } = await connect(server)
+    const body = text(session.request({ ':path': '/' }))
+    const [stream] = (await arriving) as [http2.ServerHttp2Stream]
+    for (const name of ['respond', 'write', 'end'] as const) {
+      Object.defineProperty(stream, name, { value: stream[name].bind(stream) as unknown })
+    }
+    const closing = server.close()
+    await delay(WHILE)
+    expect(server.inFlight()).toMatchObject([{ path: '/' }])
+    stream.respond()
+    stream.end('ok')
+    expect(await body).toBe('ok')
+    expect(await closing).toMatchObject(graceful)
+  })
+
   test('pushes to the end what it has begun to push, and names it meanwhile', async () => {
     const release = gate()
     const app = http2.createServer().on('stream', (stream) => {

@@ -10,7 +10,7 @@ import undici from 'undici'
 import { PortzeroError, serve } from 'portzero'
 import type { FactoryContext, ListeningApp, LiveServer } from 'portzero'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { answers, clientThatStandsStill, failure, gate } from './support.ts'
+import { answers, clientThatStandsStill, failure, gate, run } from './support.ts'
 
 /** A raw connection that collects what it receives. */
 async function connect(
@@ -597,6 +597,27 @@ describe('close hooks', () => {
     expect(closed).toBe(1)
   })
 })
+
+test.each(['', "request.once('close', () => app.close())"])(
+  'what a listener for the end of its server throws is the error of the app, not in the way of the closing',
+  async (closesItself) => {
+    const { stdout } = await run(`
+      import http from 'node:http'
+      import { serve } from 'portzero'
+      process.on('uncaughtException', ({ message }) => console.log(message))
+      const app = http.createServer((request, response) => {
+        ${closesItself}
+        response.end('ok')
+      })
+      app.on('close', () => { throw new Error('a listener') })
+      const server = await serve(app)
+      await server.fetch('/')
+      const { outcome, blockers } = await server.close()
+      console.log(outcome, blockers)
+    `)
+    expect(stdout.split('\n').toSorted().join(' ').trim()).toBe('a listener graceful []')
+  },
+)
 
 type Hook = () => Promise<void>
 

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Answer } from './answer.ts'
+import { put } from './put.ts'
 
 /**
  * Waits for the head of an answer: `isLast` is asked when the app gives it, and has it tell the client that no further answer comes on the
@@ -8,15 +9,14 @@ import type { Answer } from './answer.ts'
 export function onHead(answer: Answer, isLast: () => boolean, after: () => void): void {
   if ('sentHeaders' in answer) {
     const { respond } = answer
-    answer.respond = (...head) => {
+    put(answer, 'respond', (...head) => {
       respond.apply(answer, head)
       after()
-    }
+    })
     return
   }
   const writeHead = answer.writeHead as (...head: unknown[]) => ServerResponse
-  // Not where the app has put its own there for good: that answer is like one whose head was sent before.
-  Reflect.set(answer, 'writeHead', (...head: unknown[]) => {
+  put(answer, 'writeHead', (...head: unknown[]) => {
     const given = isLast() ? sayLast(answer, head) : head
     writeHead.apply(answer, given)
     after()

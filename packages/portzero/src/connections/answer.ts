@@ -3,6 +3,7 @@ import type { Http2ServerResponse, OutgoingHttpHeaders, ServerHttp2Stream } from
 import type { Writable } from 'node:stream'
 import { headOf } from './answer-head.ts'
 import { drop } from './drop.ts'
+import { put } from './put.ts'
 
 /** What an answer is written to. */
 export type Answer = ServerResponse | ServerHttp2Stream
@@ -36,11 +37,11 @@ export function endEventStream(answer: Answer | Http2ServerResponse): void {
   if ('req' in answer && !('stream' in answer)) return
   // Over HTTP/2 what is still to be sent would be lost by that.
   const writable: Writable = answer
-  writable.write = (...args: unknown[]) => drop(args)
-  writable.end = (...args: unknown[]) => {
+  put(writable, 'write', (...args: unknown[]) => drop(args))
+  put(writable, 'end', (...args: unknown[]) => {
     drop(args)
     return writable
-  }
+  })
 }
 
 /**
@@ -50,7 +51,8 @@ export function endEventStream(answer: Answer | Http2ServerResponse): void {
 function leaveUnfinished(answer: ServerResponse | Http2ServerResponse): void {
   const not = { value: false }
   answer.prependOnceListener('close', () => {
-    Object.defineProperties(answer, { writableEnded: not, writableFinished: not })
+    Reflect.defineProperty(answer, 'writableEnded', not)
+    Reflect.defineProperty(answer, 'writableFinished', not)
   })
   // Over HTTP/2 Node says for each answer that it is finished.
   if ('stream' in answer) return
@@ -64,8 +66,8 @@ function leaveUnfinished(answer: ServerResponse | Http2ServerResponse): void {
 /** True of an answer to a request of which a part is still to come. Of one that waits to be told to go on, nothing comes. */
 export function isAhead(answer: Answer): answer is ServerResponse {
   if (!('req' in answer)) return false
-  const { _sent100: goesOn } = answer as ServerResponse & { _sent100: boolean }
-  return (answer.req.headers.expect === undefined || goesOn) && isComing(answer.req)
+  const { _sent100: goesOn, req } = answer as ServerResponse & { _sent100: boolean }
+  return (req.headers.expect === undefined || goesOn) && isComing(req)
 }
 
 /** True of a request of which a part is still to come. */
@@ -90,7 +92,7 @@ export function whenPushed(
   pushed: (stream: ServerHttp2Stream, asked: OutgoingHttpHeaders) => void,
 ): void {
   const push = stream.pushStream as (...args: unknown[]) => void
-  stream.pushStream = (asked: OutgoingHttpHeaders, ...rest: unknown[]): void => {
+  put(stream, 'pushStream', (asked: OutgoingHttpHeaders, ...rest: unknown[]): void => {
     const given = rest.at(-1)
     // Node says what is wrong.
     if (typeof given !== 'function') return push.call(stream, asked, ...rest)
@@ -99,5 +101,5 @@ export function whenPushed(
       ;(given as (...all: unknown[]) => void)(error, answer, ...more)
     }
     push.call(stream, asked, ...rest.slice(0, -1), heard)
-  }
+  })
 }

@@ -55,9 +55,10 @@ export function isAtRest(connection: Connection, { ours, startedAt }: Closing): 
 
 /** Starts the end of a connection, as it has to be for its client and for what is in flight. */
 export function end(connection: Connection, { ours, startedAt }: Closing): void {
+  const isOurs = ours(connection.socket)
+  connection.ending = isOurs ? 'by its client' : 'when answered'
   for (const exchange of connection.exchanges) endExchange(connection, exchange)
-  if (ours(connection.socket)) return void linger(connection, LINGER)
-  connection.ending = 'when answered'
+  if (isOurs) return void linger(connection, LINGER)
   connection.endingSince = performance.now()
   connection.settledAt = connection.endingSince
   const { session, stream } = connection
@@ -141,7 +142,6 @@ export function endOn(connection: Connection, exchange: Exchange): void {
 /** Closes a connection that was used after `ms`, unless a request has come on it by then. */
 async function linger(connection: Connection, ms: number): Promise<void> {
   const { usedAt } = connection
-  connection.ending ??= 'by its client'
   const due = performance.now() + ms
   await delay(ms)
   // What has kept this process waiting may have kept its client waiting too.

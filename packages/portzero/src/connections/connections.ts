@@ -173,15 +173,12 @@ export class Connections {
     this.#holdsClose = true
     this.#closing = closing
     this.#lost = []
-    for (const connection of this.#connections) {
-      if (!isAtRest(connection, closing)) {
-        this.#end(connection, closing)
-        continue
-      }
+    this.#each((connection) => {
+      if (!isAtRest(connection, closing)) return this.#end(connection, closing)
       // As few steps as possible for what is often by far the most. A socket is closed now, and says so a turn later.
       connection.socket.destroy()
       if (isSocket(connection.socket)) this.#connections.delete(connection)
-    }
+    })
     await new Promise<void>((resolve) => {
       if (this.#connections.size > 0) this.#onEmpty = resolve
       // After the 'close' event that the last of them has brought about.
@@ -189,7 +186,7 @@ export class Connections {
     })
     this.#holdsClose = false
     this.#closing = undefined
-    this.#heldClose?.()
+    if (this.#heldClose !== undefined) await emitted(this.#heldClose)
     this.#heldClose = undefined
   }
 
@@ -207,16 +204,27 @@ export class Connections {
   /** Cuts off all connections, as a reset that no client takes for an answer. */
   reset(): void {
     if (this.#closing !== undefined) this.#lost.push(...this.inFlight())
-    for (const connection of this.#connections) cut(connection)
+    this.#each(cut)
   }
 
   /** The same for those with something in flight. What was handed over on others as a whole, and is yet to be read, is left to their clients. */
   cut(): void {
     this.#lost.push(...this.inFlight())
-    for (const connection of this.#connections) {
+    this.#each((connection) => {
       const { socket, session, exchanges } = connection
       if (exchanges.length > 0 || session !== undefined) cut(connection)
       else socket.destroy()
+    })
+  }
+
+  /** Does the same with each connection. */
+  #each(act: (connection: Connection) => void): void {
+    for (const connection of this.#connections) {
+      try {
+        act(connection)
+      } catch {
+        // What the app has put in the place of Node's own: the other connections have nothing to do with that.
+      }
     }
   }
 
@@ -533,6 +541,16 @@ function passOn(connection: Connection, exchange: Exchange): void {
   const line = inLine(connection)
   const next = line[line.indexOf(exchange) + 1]
   if (next !== undefined) next.sentBefore = bytesSent(connection.stream)
+}
+
+/** Emits an event as Node does: where a listener of the app's throws, it is nobody else's error. */
+function emitted(emit: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    process.nextTick(() => {
+      resolve()
+      emit()
+    })
+  })
 }
 
 function cut(connection: Connection): void {

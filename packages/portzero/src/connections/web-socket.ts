@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { setTimeout } from 'node:timers'
 import { onHead } from './answer-head.ts'
 import { drop } from './drop.ts'
+import { put } from './put.ts'
 import { Frames } from './web-socket-frames.ts'
 
 // RFC 6455: a final frame (0x80) of type close (0x8), two bytes of payload, and the status code 1001, "going away".
@@ -83,10 +84,10 @@ export class ServedWebSocket {
     // The library would answer the client's answer, and Chromium takes that for a failure (1006).
     this.#isDismissed = true
     const end = stream.end.bind(stream)
-    stream.end = (...args: unknown[]): typeof stream => {
+    put(stream, 'end', (...args: unknown[]): typeof stream => {
       drop(args)
       return end()
-    }
+    })
   }
 }
 
@@ -114,7 +115,7 @@ export function whenAccepted(socket: Duplex, accepted: (webSocket: ServedWebSock
     head = undefined
     return result
   }
-  socket.write = heard
+  put(socket, 'write', heard)
 }
 
 /** The same of one that was asked for over HTTP/2: https://datatracker.ietf.org/doc/html/rfc8441 */
@@ -129,7 +130,7 @@ export function whenAcceptedOver(
       // A text, where the app has given all headers as an array of such.
       if (Number(stream.sentHeaders[':status']) !== 200) return
       const webSocket = new ServedWebSocket(stream, stream.write as Write)
-      stream.write = (...args: unknown[]) => webSocket.write(args)
+      put(stream, 'write', (...args: unknown[]) => webSocket.write(args))
       accepted(webSocket)
     },
   )

@@ -147,7 +147,8 @@ export class HostedApp {
 
   #awaitClose(server: NodeServer): void {
     this.#closed = false
-    server.once('close', () => (this.#closed = true))
+    // A listener of the app's may throw: those behind it do not hear of it.
+    server.prependOnceListener('close', () => (this.#closed = true))
   }
 
   async #load(context: () => FactoryContext): Promise<Given> {
@@ -215,7 +216,7 @@ export class HostedApp {
     if (!server.listening) await new Promise<void>((resolve) => process.nextTick(resolve))
     if (this.#closed) return
     await new Promise<void>((resolve) => {
-      server.once('close', resolve)
+      server.prependOnceListener('close', () => resolve())
       server.close()
     })
   }
