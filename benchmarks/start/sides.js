@@ -101,7 +101,7 @@ const HOST = '127.0.0.1'
  * @param {import('node:http').IncomingMessage} _request
  * @param {import('node:http').ServerResponse} response
  */
-function answer(_request, response) {
+export function answer(_request, response) {
   response.end('ok')
 }
 
@@ -110,7 +110,7 @@ function answer(_request, response) {
  * @param {import('node:http').IncomingMessage} _request
  * @param {import('node:http').ServerResponse} response
  */
-async function answerLater(_request, response) {
+export async function answerLater(_request, response) {
   await Promise.resolve()
   response.end('ok')
 }
