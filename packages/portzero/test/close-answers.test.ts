@@ -1,6 +1,8 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
@@ -70,6 +72,20 @@ async function askBeforeClosing(
   while (await answers(server.port));
   release.open()
   return { client, closing }
+}
+
+/** Has all threads in which Node does other work than JavaScript wait until they are released. */
+async function keepThreadsBusy(): Promise<() => void> {
+  const path = join(await temporaryFolder(), 'fifo')
+  execFileSync('mkfifo', [path])
+  const waiting = Array.from({ length: 4 }, () => open(path, 'r'))
+  const release = (): void => {
+    // They wait for somebody who may write.
+    closeSync(openSync(path, 'r+'))
+    for (const one of waiting.splice(0)) void one.then((file) => file.close())
+  }
+  onTestFinished(release)
+  return release
 }
 
 function get(url: string, agent: http.Agent): Promise<string> {
@@ -489,7 +505,8 @@ test('an upgrade that the app accepts before it has all of the request is let fi
 })
 
 describe('a WebSocket that the app has just written to', () => {
-  test('gets all that is still compressed before it is told to go away', async () => {
+  test('gets all that is still compressed before it is told to go away, however long that takes', async () => {
+    const release = await keepThreadsBusy()
     const app = http.createServer()
     const sockets = new WebSocketServer({ server: app, perMessageDeflate: true })
     const message = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => index * 7_919))
@@ -501,7 +518,10 @@ describe('a WebSocket that the app has just written to', () => {
     const closed = once(client, 'close')
     const [socket] = (await once(sockets, 'connection')) as [Ws]
     for (let sent = 0; sent < 10; sent += 1) socket.send(message)
-    expect(await server.close()).toMatchObject(graceful)
+    const closing = server.close()
+    await delay(600)
+    release()
+    expect(await closing).toMatchObject(graceful)
     expect((await closed)[0]).toBe(1001)
     expect(received).toEqual(Array.from({ length: 10 }, () => true))
   })

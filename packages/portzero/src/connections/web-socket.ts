@@ -1,23 +1,18 @@
 import type { ServerHttp2Stream } from 'node:http2'
-import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
-import { setTimeout } from 'node:timers'
 import { onHead } from './answer-head.ts'
 import { drop } from './drop.ts'
 import { put } from './put.ts'
 import { Frames } from './web-socket-frames.ts'
 
-// RFC 6455: a final frame (0x80) of type close (0x8), two bytes of payload, and the status code 1001, "going away".
-const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9])
+/** RFC 6455, "going away". */
+const GOING_AWAY = 1001
+
+/** A final frame (0x80) of type close (0x8), and two bytes of payload: the code. */
+const GOODBYE = Buffer.from([0x88, 0x02, GOING_AWAY >> 8, GOING_AWAY & 0xff])
 
 // The only answer that opens it.
 const ACCEPTED = 'HTTP/1.1 101'
-
-/** How often is looked whether all that the app has sent is compressed, in ms. */
-const LOOK = 2
-
-/** For how long, in ms: an app may send on and on. */
-const COMPRESSED = 500
 
 type Write = (...args: unknown[]) => boolean
 
@@ -60,17 +55,9 @@ export class ServedWebSocket {
    * answer for a close of the client's, and ends the connection.
    */
   dismiss(): void {
-    const startedAt = performance.now()
-    const look = (): void => {
-      const isLate = performance.now() - startedAt > COMPRESSED
-      if (isCompressing(this.#stream) && !isLate) setTimeout(look, LOOK)
-      else this.#leave()
-    }
-    look()
-  }
-
-  /** At once, or behind the frame that is under way: a relay writes whatever part of one it has. */
-  #leave(): void {
+    const library = compressing(this.#stream)
+    if (library !== undefined) return library.close(GOING_AWAY)
+    // At once, or behind the frame that is under way: a relay writes whatever part of one it has.
     this.#isLeaving = true
     this.#sayGoodbye()
   }
@@ -80,7 +67,7 @@ export class ServedWebSocket {
     // What the app has closed is: a second frame of that kind is a failure to Chromium (1006).
     if (this.#isDismissed || this.#frames.isLast) return
     if (!stream.writable || !this.#frames.isBetween) return
-    this.#write.call(stream, GOING_AWAY)
+    this.#write.call(stream, GOODBYE)
     // The library would answer the client's answer, and Chromium takes that for a failure (1006).
     this.#isDismissed = true
     const end = stream.end.bind(stream)
@@ -136,18 +123,25 @@ export function whenAcceptedOver(
   )
 }
 
+interface WebSocketOfWs {
+  /** What it has yet to compress, and what the stream has yet to send. */
+  readonly bufferedAmount: number
+  /** Says goodbye behind all of that. */
+  close(code: number): void
+}
+
 /**
- * True while messages are compressed, which is done in other threads. ws, which nearly all libraries are made of, notes on the stream by what
- * it is served; that knows what it has yet to write.
+ * What serves a WebSocket while it compresses messages, which is done in other threads. ws, which nearly all libraries are made of, notes it on
+ * the stream.
  */
-function isCompressing(stream: Duplex): boolean {
+function compressing(stream: Duplex): WebSocketOfWs | undefined {
   const key = Object.getOwnPropertySymbols(stream).find(
     ({ description }) => description === 'websocket',
   )
-  if (key === undefined) return false
-  const { bufferedAmount = 0 } =
-    (stream as unknown as Record<symbol, { bufferedAmount?: number }>)[key] ?? {}
-  return bufferedAmount > stream.writableLength
+  if (key === undefined) return undefined
+  const { [key]: library } = stream as unknown as Record<symbol, WebSocketOfWs | undefined>
+  const isCompressing = library !== undefined && library.bufferedAmount > stream.writableLength
+  return isCompressing ? library : undefined
 }
 
 function bytesOf([chunk, encoding]: unknown[]): Uint8Array {
