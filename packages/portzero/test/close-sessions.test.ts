@@ -27,6 +27,7 @@ const WINDOW = 2_000_000
 const GOING_AWAY = Buffer.from([0x88, 2, 0x03, 0xe9])
 
 /** Of HTTP/2, RFC 9113. */
+const NO_ERROR = 0
 const INTERNAL_ERROR = 2
 
 const graceful = { outcome: 'graceful', blockers: [] }
@@ -190,6 +191,19 @@ describe.each([
     if (how === 'drop') server.dropConnections()
     expect((await server.close()).outcome).toBe(how === 'drop' ? 'graceful' : 'forced')
     await expect(read).rejects.toMatchObject({ code: 'ERR_HTTP2_SESSION_ERROR' })
+  })
+
+  test('is no error to a client that has all it asked for, however short the grace', async () => {
+    const app = http2.createServer((_request, response) => void response.end('whole'))
+    const server = await serve(app, options)
+    const { session } = await connect(server)
+    let code: number | undefined
+    session.once('goaway', (given) => (code = given))
+    expect(await text(session.request({ ':path': '/' }))).toBe('whole')
+    const closed = once(session, 'close')
+    expect(await server.close({ grace: 0 })).toMatchObject(graceful)
+    await closed
+    expect(code).toBe(NO_ERROR)
   })
 
   test.each([

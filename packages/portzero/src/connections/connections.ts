@@ -32,7 +32,10 @@ const SMALL = 16_384
 /** How often is looked at what is in flight while its end is waited for, in ms. */
 const LOOK = 25
 
-/** Of HTTP/2, RFC 9113. Without an error, clients take what has come for the whole answer. */
+/** Of HTTP/2, RFC 9113. To a client that has all it asked for an end is no error. */
+const NO_ERROR = 0x0
+
+/** Without an error, clients take what has come for the whole answer. */
 const INTERNAL_ERROR = 0x2
 
 /**
@@ -211,8 +214,9 @@ export class Connections {
   cut(): void {
     this.#lost.push(...this.inFlight())
     this.#each((connection) => {
-      const { socket, session, exchanges } = connection
-      if (exchanges.length > 0 || session !== undefined) cut(connection)
+      const { socket, stream, session } = connection
+      if (exchangesOf(connection).length > 0) cut(connection)
+      else if (session !== undefined) void endSession(session, stream, NO_ERROR)
       else socket.destroy()
     })
   }
@@ -560,7 +564,7 @@ function cut(connection: Connection): void {
   if (session !== undefined) {
     // Node tells each of its streams of the error, which would end a process that does not listen.
     for (const { answer } of unanswered) answer?.on('error', () => {})
-    return void cutSession(session, stream)
+    return void endSession(session, stream, INTERNAL_ERROR)
   }
   if (isEnding(stream)) socket.destroy()
   else reset(socket)
@@ -568,11 +572,11 @@ function cut(connection: Connection): void {
 }
 
 /** A session resets its streams itself; a socket that is reset under it would never tell that it closed. */
-async function cutSession(session: Http2Session, stream: Socket): Promise<void> {
-  if (!session.destroyed) session.goaway(INTERNAL_ERROR)
+async function endSession(session: Http2Session, stream: Socket, code: number): Promise<void> {
+  if (!session.destroyed) session.goaway(code)
   // What is encrypted is sent a little later.
   await turns(1)
-  session.destroy(null as unknown as undefined, INTERNAL_ERROR)
+  session.destroy(null as unknown as undefined, code)
   stream.destroy()
 }
 
