@@ -634,6 +634,18 @@ test('a helper of the app that has the name of one of HTTP/2 works while closing
   expect(await closing).toMatchObject(graceful)
 })
 
+test('an answer that does not know its request is given while closing', async () => {
+  const { client, closing } = await askBeforeClosing((response) => {
+    const { req } = response
+    Reflect.set(response, 'req', undefined)
+    response.end('ok')
+    // Node 26 needs it.
+    Reflect.set(response, 'req', req)
+  })
+  expect(await text(client)).toMatch(/^connection: close\r\n[^]*ok$/im)
+  expect(await closing).toMatchObject(graceful)
+})
+
 test('what is cut off twice is named once', async () => {
   const reached = gate()
   const server = await serve((_request: unknown, _response: unknown) => reached.open())

@@ -63,11 +63,10 @@ function leaveUnfinished(answer: ServerResponse | Http2ServerResponse): void {
   })
 }
 
-/** True of an answer to a request of which a part is still to come. Of one that waits to be told to go on, nothing comes. */
-export function isAhead(answer: Answer): answer is ServerResponse {
-  if (!('req' in answer)) return false
-  const { _sent100: goesOn, req } = answer as ServerResponse & { _sent100: boolean }
-  return (req.headers.expect === undefined || goesOn) && isComing(req)
+/** True of a request that waits to be told to go on: nothing more of it comes. */
+export function isWaiting(answer: Answer, { headers }: IncomingMessage): boolean {
+  const { _sent100: goesOn } = answer as ServerResponse & { _sent100: boolean }
+  return headers.expect !== undefined && !goesOn
 }
 
 /** True of a request of which a part is still to come. */

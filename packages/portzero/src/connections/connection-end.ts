@@ -6,7 +6,7 @@ import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { TURNS, turns } from '../turns.ts'
 import { onHead, saysLast } from './answer-head.ts'
-import { endEventStream, isAhead } from './answer.ts'
+import { endEventStream } from './answer.ts'
 import {
   answerOn,
   bytesSent,
@@ -15,6 +15,7 @@ import {
   isUnread,
   isUpgrade,
   requestOn,
+  stillSent,
 } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { lastUse } from './last-use.ts'
@@ -120,7 +121,7 @@ function isLast(connection: Connection, exchange: Exchange): boolean {
   // Node reads no more before what it has answered is sent: requests may wait there.
   if (stream.isPaused()) return false
   if (isPipelined && performance.now() - settledAt < PIPELINED) return false
-  if (isSpared || exchange.answer === undefined || !isAhead(exchange.answer)) return true
+  if (isSpared || stillSent(connection, exchange) === undefined) return true
   connection.isSpared = true
   return false
 }

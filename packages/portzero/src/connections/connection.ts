@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
-import { isAhead, isComing, isEventStream } from './answer.ts'
+import { isComing, isEventStream, isWaiting } from './answer.ts'
 import type { Answer } from './answer.ts'
 import type { ServedWebSocket } from './web-socket.ts'
 
@@ -111,12 +111,15 @@ export function requestOn({ stream }: Connection): IncomingMessage | undefined {
   return request && !stream.destroyed && isComing(request) ? request : undefined
 }
 
-/** True if a client that has its answer may be sending the rest of its request: what comes on a connection that has ended is reset. */
-export function isStillSent(
-  { stream }: Connection,
-  answer: Answer | undefined,
-): answer is ServerResponse {
-  return answer !== undefined && !stream.destroyed && isAhead(answer)
+/**
+ * The request of an exchange, if a client that has its answer may be sending the rest of it: what comes on a connection that has ended is reset.
+ * Of others than the last all has come. The answer may not know its request.
+ */
+export function stillSent(connection: Connection, exchange: Exchange): IncomingMessage | undefined {
+  const { answer } = exchange
+  if (answer === undefined || connection.exchanges.at(-1) !== exchange) return undefined
+  const request = requestOn(connection)
+  return request === undefined || isWaiting(answer, request) ? undefined : request
 }
 
 /** True while the end of a connection is under way. A reset fails then, and Node leaves its handle open for ever. */

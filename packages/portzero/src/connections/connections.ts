@@ -17,10 +17,10 @@ import {
   isEndless,
   isEnding,
   isSocket,
-  isStillSent,
   isUpgrade,
   requestOn,
   reset,
+  stillSent,
 } from './connection.ts'
 import type { Connection, Exchange } from './connection.ts'
 import { whenAccepted, whenAcceptedOver } from './web-socket.ts'
@@ -452,8 +452,8 @@ export class Connections {
     const { exchanges, session } = connection
     const index = exchanges.indexOf(exchange)
     if (index === -1) return
-    if (connection.ending !== undefined && isStillSent(connection, exchange.answer))
-      return this.#whenSent(connection, exchange, exchange.answer.req)
+    const rest = connection.ending === undefined ? undefined : stillSent(connection, exchange)
+    if (rest !== undefined) return this.#whenSent(connection, exchange, rest)
     exchanges.splice(index, 1)
     if (session !== undefined) connection.last = exchange
     connection.usedAt = performance.now()
