@@ -646,6 +646,20 @@ test('an answer that does not know its request is given while closing', async ()
   expect(await closing).toMatchObject(graceful)
 })
 
+test('a request that Node has refused by itself is named, where its client does not send the rest', async () => {
+  const server = await serve((_request: unknown, _response: unknown) => {})
+  const client = dial(server.port)
+  client.on('error', () => {})
+  client.write(headOf('POST /refused HTTP/1.1', 'Expect: nothing', 'Content-Length: 5'))
+  await once(client, 'data')
+  const { outcome, blockers } = await server.close({ grace: WHILE })
+  expect(outcome).toBe('forced')
+  expect(blockers).toEqual([
+    { kind: 'request', method: 'POST', path: '/refused', ageMs: expect.any(Number) as number },
+  ])
+  expect(blockers[0]?.ageMs).toBeLessThan(GRACE)
+})
+
 test('what is cut off twice is named once', async () => {
   const reached = gate()
   const server = await serve((_request: unknown, _response: unknown) => reached.open())

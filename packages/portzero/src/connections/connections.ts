@@ -472,7 +472,7 @@ export class Connections {
     if (ending !== undefined) return
     const request = requestOn(connection)
     if (exchanges.length === 0 && request !== undefined) {
-      const exchange = begun(connection)
+      const exchange = begun(isUntold(connection) ? asUntold(request) : connection)
       exchange.isAnswered = true
       connection.isAnswered = true
       exchanges.push(exchange)
@@ -488,15 +488,11 @@ export class Connections {
   }
 }
 
+type Beginning = Pick<Exchange, 'method' | 'path' | 'startedAt' | 'sentBefore' | 'test'>
+
 /** An exchange of which nothing but its beginning is known. Field by field, as that is faster: many requests have one. */
 function begun(
-  {
-    method,
-    path,
-    startedAt,
-    sentBefore,
-    test,
-  }: Pick<Exchange, 'method' | 'path' | 'startedAt' | 'sentBefore' | 'test'>,
+  { method, path, startedAt, sentBefore, test }: Beginning,
   answer?: Answer,
 ): Exchange {
   return {
@@ -511,6 +507,16 @@ function begun(
     webSocket: undefined,
     isAnswered: false,
   }
+}
+
+/** True of a connection on which the server has been told of no request: Node answers by itself one whose `Expect` it does not know. */
+function isUntold({ startedAt }: Connection): boolean {
+  return startedAt === -Infinity
+}
+
+/** What can be known of such a request. It came no later than now. */
+function asUntold({ method = 'GET', url: path = '/' }: IncomingMessage): Beginning {
+  return { method, path, startedAt: performance.now(), sentBefore: 0, test: undefined }
 }
 
 /** True if an answer is followed to its end. */
