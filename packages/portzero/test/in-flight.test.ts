@@ -346,6 +346,25 @@ test('a request is over whose socket the app has taken to answer by itself', asy
   socket.destroy()
 })
 
+test('a connection that the app hands to another server is followed there', async () => {
+  const { app, reached, release } = holding()
+  const other = http.createServer((request, response) => void app(request, response))
+  const httpServer = http.createServer()
+  httpServer.removeAllListeners('connection')
+  httpServer.on('connection', (socket) => other.emit('connection', socket))
+  const server = await serve(httpServer)
+  const client = net.connect(server.port, '127.0.0.1')
+  onTestFinished(() => void client.destroy())
+  client.write('GET /held HTTP/1.1\r\nHost: x\r\n\r\n')
+  await reached
+  expect(server.inFlight()).toMatchObject([{ kind: 'request', method: 'GET', path: '/held' }])
+  const closing = server.close()
+  await delay(100)
+  release()
+  expect(await text(client)).toMatch(/begun[^]*\r\n0\r\n\r\n$/)
+  expect(await closing).toMatchObject({ outcome: 'graceful', blockers: [] })
+})
+
 test('a connection may be any stream', async () => {
   const { app, reached, release } = holding()
   const httpServer = http.createServer((request, response) => void app(request, response))

@@ -418,10 +418,11 @@ export class Connections {
   /** Follows the last request to its end, unless it is over. */
   #settle(connection: Connection): void {
     const answer = answerOn(connection)
-    if (connection.isFollowed || answer === undefined || connection.stream.destroyed) return
-    if (answer.destroyed) return
+    if (answer === undefined || answer.destroyed || connection.stream.destroyed) return
+    const isUnknown = isUntold(connection) && connection.exchanges.length === 0
+    if (connection.isFollowed && !isUnknown) return
     connection.isFollowed = true
-    this.#follow(connection, begun(connection, answer))
+    this.#follow(connection, begun(isUnknown ? asUntold(answer.req) : connection, answer))
   }
 
   #follow(connection: Connection, exchange: Exchange): void {
@@ -509,7 +510,10 @@ function begun(
   }
 }
 
-/** True of a connection on which the server has been told of no request: Node answers by itself one whose `Expect` it does not know. */
+/**
+ * True of a connection on which the server has been told of no request. Node answers by itself one whose `Expect` it does not know, and an app may
+ * hand a connection to another server.
+ */
 function isUntold({ startedAt }: Connection): boolean {
   return startedAt === -Infinity
 }
