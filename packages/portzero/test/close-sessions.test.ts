@@ -407,6 +407,26 @@ test('what is cut off over HTTP/2 is no error to an app that listens for none', 
   expect(watch.unhandled()).toEqual([])
 })
 
+test('a session whose own goaway() throws is cut off, and its connection closed', async () => {
+  using watch = new Watch()
+  const app = http2.createServer(() => {})
+  const [beginning, asked] = [once(app, 'session'), once(app, 'request')]
+  const server = await serve(app, { grace: 0 })
+  const { session } = await connect(server)
+  const read = bytesOf(session.request({ ':path': '/never' }))
+  const [served] = (await beginning) as [http2.ServerHttp2Session]
+  served.goaway = () => {
+    // Node's own end of the session needs it.
+    Reflect.deleteProperty(served, 'goaway')
+    throw new Error('refused')
+  }
+  await asked
+  const blockers = [expect.objectContaining({ kind: 'request', path: '/never' })]
+  expect(await server.close()).toMatchObject({ outcome: 'forced', blockers })
+  expect(await read).toBe(0)
+  expect(watch.unhandled()).toEqual([])
+})
+
 test('an event stream over HTTP/2 is ended by what the app answers with, which may have more to say', async () => {
   const begun = gate()
   const app = http2.createServer((_request, response) => {

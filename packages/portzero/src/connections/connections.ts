@@ -583,10 +583,14 @@ function cut(connection: Connection): void {
 
 /** A session resets its streams itself; a socket that is reset under it would never tell that it closed. */
 async function endSession(session: Http2Session, stream: Socket, code: number): Promise<void> {
-  if (!session.destroyed) session.goaway(code)
-  // What is encrypted is sent a little later.
-  await turns(1)
-  session.destroy(null as unknown as undefined, code)
+  try {
+    if (!session.destroyed) session.goaway(code)
+    // What is encrypted is sent a little later.
+    await turns(1)
+    session.destroy(null as unknown as undefined, code)
+  } catch {
+    // What the app has put in the place of Node's own: its client is told by the end of the connection.
+  }
   stream.destroy()
 }
 
