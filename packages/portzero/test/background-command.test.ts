@@ -165,6 +165,17 @@ test('says so when what it has to tell finds no room', async () => {
   expect(code).toBe(1)
 })
 
+test('tells all of a log, also to one who reads it more slowly', async () => {
+  write(
+    'app.mjs',
+    `${APP}for (let count = 1; count <= 4_000; count += 1) console.log(count, 'x'.repeat(200))`,
+  )
+  await portzero('start', 'app.mjs', '--name', 'api', '--ready', '^4000 ')
+  const { log = '' } = (await list())[0] ?? {}
+  const telling = spawn(process.execPath, [MAIN, 'logs', 'api'])
+  expect(await all(telling.stdout)).toBe(readFileSync(log, 'utf8'))
+})
+
 test('follows from where it was read last', async () => {
   write(
     'app.mjs',

@@ -1,7 +1,11 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
-import { portzero, program } from './portzero-command.ts'
+import { text } from 'node:stream/consumers'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { PROGRAM, portzero, printed, program } from './portzero-command.ts'
+import { until } from './processes.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const server = program('server.js')
@@ -44,6 +48,29 @@ describe('a command among servers', () => {
   test('that is ended by a signal ends portzero by the same', async () => {
     const end = await portzero(['run', server, '--', 'sh', '-c', 'kill -TERM $$'])
     expect(end).toMatchObject({ code: null, signal: 'SIGTERM' })
+  })
+
+  test('that is ended by a signal takes nothing with it that was printed, and is not read yet', async () => {
+    const target = join(await temporaryFolder(), 'prints.mjs')
+    const source = `export { default } from ${JSON.stringify(server)}
+    for (let count = 1; count <= 20_000; count += 1) console.log(count, 'x'.repeat(200))`
+    await writeFile(target, source)
+    const command = ['sh', '-c', 'echo "$BASE_URL"; kill -TERM $$']
+    const args = ['run', '--json', '--ready', '^20000 ', target, '--', ...command]
+    const child = spawn(process.execPath, [PROGRAM, ...args])
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const ended = once(child, 'exit')
+    const [url] = await printed(child.stdout, /^http:.+/)
+    const isClosed = (): Promise<boolean> =>
+      fetch(url).then(
+        () => false,
+        () => true,
+      )
+    await until(isClosed, () => `${url} answers`)
+    const lines = (await text(child.stderr)).trim().split('\n')
+    expect(lines.filter((line) => line.endsWith('x'))).toHaveLength(20_000)
+    expect(JSON.parse(lines.at(-1) as string)).toMatchObject({ portzero: 'ended' })
+    expect(await ended).toEqual([null, 'SIGTERM'])
   })
 
   test('that has crashed gives the code of a shell', async () => {

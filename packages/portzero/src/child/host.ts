@@ -1,11 +1,11 @@
 // Runs an app for the process that owns it: the program of its child processes and worker threads.
-import { Writable } from 'node:stream'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Channel, Order, Report, StartOrder } from '../messages/channel.ts'
 import { Governor } from './governed.ts'
 import { reportLoadsTo } from '../loading/load-reports.ts'
 import { ownMessages } from './own-messages.ts'
 import { InlineLife } from '../runtimes/inline.ts'
+import { written } from '../written.ts'
 
 const governor = new Governor(channelToOwner(), {
   start: async ({ location, settings, fd }) => {
@@ -21,16 +21,6 @@ const governor = new Governor(channelToOwner(), {
 })
 // A thread is given its order as it is made: a message would not be read before the next turn.
 if (parentPort !== null) governor.start(workerData as StartOrder)
-
-/** Resolves when all is written that was printed: what finds no room in the pipe waits here, and would end with this process. */
-async function written(): Promise<void> {
-  const streams = [process.stdout, process.stderr].filter((stream) => stream.writableLength > 0)
-  // Not by their own `write()`, which the app may have replaced.
-  const { write } = Writable.prototype
-  await Promise.all(
-    streams.map((stream) => new Promise((resolve) => write.call(stream, '', 'utf8', resolve))),
-  )
-}
 
 function channelToOwner(): Channel<Report, Order> {
   if (parentPort !== null) {

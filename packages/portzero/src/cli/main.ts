@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { PortzeroError, messageOf } from '../errors.ts'
 import { MANIFEST } from '../files.ts'
 import { turns } from '../turns.ts'
+import { written } from '../written.ts'
 import { USAGE, UsageError } from './usage.ts'
 
 /** A verb takes what follows it on the command line, and resolves to the exit code. */
@@ -43,6 +44,8 @@ void begin()
 
 async function begin(): Promise<void> {
   const code = await main(process.argv.slice(2))
+  // Who reads it may be slower, as a pager is.
+  await written()
   // What could not be written is told in the next turn.
   await turns(1)
   // Whatever a library may still hold open.

@@ -4,6 +4,7 @@ import { pathWithBins } from '../processes/command-line.ts'
 import { Together } from '../together.ts'
 import { turns } from '../turns.ts'
 import type { Exit } from '../types.ts'
+import { written } from '../written.ts'
 import { Foreground } from './foreground.ts'
 import { HELP } from './run-help.ts'
 import { readRunOptions, variableOf } from './run-options.ts'
@@ -56,10 +57,17 @@ async function startAndRun(options: RunOptions, teller: Teller): Promise<number>
     })
   } catch (error) {
     if (asked.signal !== undefined) return endBy(asked.signal)
+    asked.obey = endAtOnce
     throw error
   }
   teller.ready(together.servers)
   return runAmong(together, { words, PATH, options, asked, teller })
+}
+
+/** To a signal that forces, or that comes when all is over, and only somebody has to read it. */
+function endAtOnce(signal: NodeJS.Signals): void {
+  // What is left is killed by the watchdog.
+  process.exit(endBy(signal))
 }
 
 interface Means {
@@ -87,13 +95,15 @@ async function runAmong(
     times = asked.times
   } finally {
     asked.obey = (signal, time) => {
-      // What is left is killed by the watchdog.
-      if (time > 1) process.exit(endBy(signal))
+      if (time > 1) endAtOnce(signal)
     }
     const reports = await together.close(asked.times > 1 ? { grace: 0 } : {})
     trust?.remove()
     hasFailed = reports.some((report) => report instanceof Error)
     teller.closed(servers, reports, end)
+    // It may end as its command did, by a signal: not before that is told.
+    asked.obey = endAtOnce
+    await written()
   }
   if (end === undefined) return 1
   if (asked.signal !== undefined && (times > 1 || asked.times > times)) return endBy(asked.signal)
