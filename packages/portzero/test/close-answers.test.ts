@@ -51,11 +51,13 @@ function ask(socket: net.Socket, ...lines: string[]): net.Socket {
 /** The bytes that follow the last head. */
 const bodyOf = (received: string): string => received.split('\r\n\r\n').at(-1) ?? ''
 
-/** Asks an app that gives its answer when closing has begun, and prepares it before. */
-async function askBeforeClosing(
-  give: (response: http.ServerResponse) => unknown,
-  prepare: (response: http.ServerResponse) => unknown = () => {},
-): Promise<{ client: net.Socket; closing: Promise<CloseReport> }> {
+type Act = (response: http.ServerResponse) => unknown
+
+/** Asks an app that prepares its answer at once, and gives it when it is released. */
+async function askUntilReleased(
+  give: Act,
+  prepare: Act,
+): Promise<{ server: LiveServer; client: net.Socket; release: () => void }> {
   const [reached, release] = [gate(), gate()]
   const server = await serve(
     async (_request: http.IncomingMessage, response: http.ServerResponse) => {
@@ -68,9 +70,18 @@ async function askBeforeClosing(
   )
   const client = ask(dial(server.port), 'GET / HTTP/1.1')
   await reached.opened
+  return { server, client, release: release.open }
+}
+
+/** The same of one that gives its answer when closing has begun. */
+async function askBeforeClosing(
+  give: Act,
+  prepare: Act = () => {},
+): Promise<{ client: net.Socket; closing: Promise<CloseReport> }> {
+  const { server, client, release } = await askUntilReleased(give, prepare)
   const closing = server.close()
   while (await answers(server.port));
-  release.open()
+  release()
   return { client, closing }
 }
 
@@ -600,24 +611,15 @@ test.each([
     },
   ],
 ])('an app that has put on its answer %s is waited for', async (_which, put) => {
-  const [reached, release] = [gate(), gate()]
-  const server = await serve(
-    async (_request: http.IncomingMessage, response: http.ServerResponse) => {
-      put(response)
-      reached.open()
-      await release.opened
-      Reflect.deleteProperty(response, 'headersSent')
-      response.end('ok')
-    },
-    { grace: GRACE },
-  )
-  const client = ask(dial(server.port), 'GET / HTTP/1.1')
-  await reached.opened
+  const { server, client, release } = await askUntilReleased((response) => {
+    Reflect.deleteProperty(response, 'headersSent')
+    response.end('ok')
+  }, put)
   let isClosed = false
   const closing = server.close().finally(() => (isClosed = true))
   await delay(WHILE)
   expect(isClosed).toBe(false)
-  release.open()
+  release()
   expect(bodyOf(await text(client))).toBe('ok')
   expect(await closing).toMatchObject(graceful)
 })
