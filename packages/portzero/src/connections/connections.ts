@@ -352,7 +352,7 @@ export class Connections {
     if (isNext && isNoted(connection, sent)) return undefined
     if (!isNext) this.#overtaken(connection)
     connection.isFollowed = !isNext
-    connection.isReused = connection.startedAt !== -Infinity
+    connection.isReused = !isUntold(connection)
     connection.sentBefore = sent
     connection.method = request.method ?? 'GET'
     connection.path = request.url ?? '/'
@@ -422,7 +422,7 @@ export class Connections {
     const isUnknown = isUntold(connection) && connection.exchanges.length === 0
     if (connection.isFollowed && !isUnknown) return
     connection.isFollowed = true
-    this.#follow(connection, begun(isUnknown ? asUntold(answer.req) : connection, answer))
+    this.#follow(connection, begun(beginningOf(connection, answer.req), answer))
   }
 
   #follow(connection: Connection, exchange: Exchange): void {
@@ -473,7 +473,7 @@ export class Connections {
     if (ending !== undefined) return
     const request = requestOn(connection)
     if (exchanges.length === 0 && request !== undefined) {
-      const exchange = begun(isUntold(connection) ? asUntold(request) : connection)
+      const exchange = begun(beginningOf(connection, request))
       exchange.isAnswered = true
       connection.isAnswered = true
       exchanges.push(exchange)
@@ -518,8 +518,10 @@ function isUntold({ startedAt }: Connection): boolean {
   return startedAt === -Infinity
 }
 
-/** What can be known of such a request. It came no later than now. */
-function asUntold({ method = 'GET', url: path = '/' }: IncomingMessage): Beginning {
+/** What was noted of the last request of a connection, or what can be known of one that nobody has told: it came no later than now. */
+function beginningOf(connection: Connection, request: IncomingMessage): Beginning {
+  if (!isUntold(connection)) return connection
+  const { method = 'GET', url: path = '/' } = request
   return { method, path, startedAt: performance.now(), sentBefore: 0, test: undefined }
 }
 
@@ -529,8 +531,9 @@ function follows({ exchanges }: Connection, answer: ServerResponse): boolean {
 }
 
 /** True if what is being answered came before: between two requests on a connection something is sent, and nothing was since the last. */
-function isNoted({ startedAt, sentBefore, isFollowed, stream }: Connection, sent: number): boolean {
-  return sent === sentBefore && startedAt !== -Infinity && !isFollowed && isSocket(stream)
+function isNoted(connection: Connection, sent: number): boolean {
+  const { sentBefore, isFollowed, stream } = connection
+  return sent === sentBefore && !isUntold(connection) && !isFollowed && isSocket(stream)
 }
 
 /** True if an answer that was given at once will be over before its connection is used again. */
