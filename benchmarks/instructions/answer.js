@@ -1,5 +1,6 @@
 // @ts-check
 // Run under Valgrind: answers so many requests without a network, and ends.
+import { once } from 'node:events'
 import http from 'node:http'
 import { answer, answerLater } from '../start/sides.js'
 import { clientOf } from '../tracking/in-memory.js'
@@ -10,6 +11,9 @@ const server = http.createServer(kind === 'later' ? (...args) => void answerLate
 if (side === 'portzero') {
   const { serve } = await import('portzero')
   await serve(server)
+} else {
+  // Node follows the connections of a server from when it listens.
+  await once(server.listen(0, '127.0.0.1'), 'listening')
 }
 await clientOf(server)(Number(requests))
 process.exit()

@@ -1,6 +1,7 @@
 // @ts-check
 // CPU time of a request and its answer without a network, whose noise is many times what tracking costs: requests come in, and
 // answers go out, over a stream in memory. Both sides in one process, in short blocks, in turn.
+import { once } from 'node:events'
 import http from 'node:http'
 import { serve } from 'portzero'
 import { measurePairs } from '../lib/pairs.js'
@@ -26,6 +27,8 @@ export async function withoutNetwork() {
 async function open(side) {
   const server = http.createServer((_request, response) => void response.end('ok'))
   const live = side === 'portzero' ? await serve(server) : undefined
+  // Node follows the connections of a server from when it listens.
+  if (live === undefined) await once(server.listen(0, '127.0.0.1'), 'listening')
   const ask = clientOf(server)
   await ask(WARM_UP)
   const measure = async () => {
@@ -34,5 +37,5 @@ async function open(side) {
     const { user, system } = process.cpuUsage(before)
     return (user + system) / BLOCK
   }
-  return { measure, end: () => void live?.close() }
+  return { measure, end: () => void (live ?? server).close() }
 }
