@@ -1,8 +1,7 @@
 // @ts-check
 // Run under Valgrind: answers so many requests without a network, and ends.
-import { once } from 'node:events'
 import http from 'node:http'
-import { answer, answerLater } from '../start/sides.js'
+import { answer, answerLater, listening } from '../start/sides.js'
 import { clientOf } from '../tracking/in-memory.js'
 
 const [side, kind, requests] = process.argv.slice(2)
@@ -12,8 +11,7 @@ if (side === 'portzero') {
   const { serve } = await import('portzero')
   await serve(server)
 } else {
-  // Node follows the connections of a server from when it listens.
-  await once(server.listen(0, '127.0.0.1'), 'listening')
+  await listening(server)
 }
 await clientOf(server)(Number(requests))
 process.exit()

@@ -140,7 +140,7 @@ async function koaApp() {
  * @param {import('node:net').Server} server
  * @returns {Promise<Running>}
  */
-function listening(server) {
+export function listening(server) {
   return listened((host) => server.listen(0, host))
 }
 

@@ -4,7 +4,7 @@ import { Duplex } from 'node:stream'
 const REQUEST = Buffer.from('GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
 
 /**
- * Asks over one connection, one request at a time.
+ * Asks over one connection, one request at a time. The server listens already: Node follows the connections of one only from then on.
  * @param {import('node:http').Server} server
  * @returns {(count: number) => Promise<void>}
  */

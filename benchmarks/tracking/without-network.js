@@ -1,11 +1,11 @@
 // @ts-check
 // CPU time of a request and its answer without a network, whose noise is many times what tracking costs: requests come in, and
 // answers go out, over a stream in memory. Both sides in one process, in short blocks, in turn.
-import { once } from 'node:events'
 import http from 'node:http'
 import { serve } from 'portzero'
 import { measurePairs } from '../lib/pairs.js'
 import { compare } from '../lib/statistics.js'
+import { listening } from '../start/sides.js'
 import { clientOf } from './in-memory.js'
 
 /** @typedef {import('../lib/pairs.js').Side} Side */
@@ -26,9 +26,7 @@ export async function withoutNetwork() {
 /** @param {Side} side */
 async function open(side) {
   const server = http.createServer((_request, response) => void response.end('ok'))
-  const live = side === 'portzero' ? await serve(server) : undefined
-  // Node follows the connections of a server from when it listens.
-  if (live === undefined) await once(server.listen(0, '127.0.0.1'), 'listening')
+  const running = await (side === 'portzero' ? serve(server) : listening(server))
   const ask = clientOf(server)
   await ask(WARM_UP)
   const measure = async () => {
@@ -37,5 +35,5 @@ async function open(side) {
     const { user, system } = process.cpuUsage(before)
     return (user + system) / BLOCK
   }
-  return { measure, end: () => void (live ?? server).close() }
+  return { measure, end: () => void running.close() }
 }
